@@ -1,0 +1,1 @@
+//! Trace files: a driver session as readable text.
