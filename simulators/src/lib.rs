@@ -1,1 +1,11 @@
-//! .
+//! Readers that people and tests can run without hardware.
+//!
+//! A module per kind of reader; each behaves like the published sample or manual of its kind, can be made to misbehave
+//! on purpose, and records all that it was sent. A simulator shares no code with the drivers: an error made in both
+//! would be seen by nobody.
+//!
+//! - [`generic`]: a terminal of Generic mode, card numbers over plain TCP.
+//! - [`typing`]: cards typed by a person.
+
+pub mod generic;
+pub mod typing;

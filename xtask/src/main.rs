@@ -1,1 +1,53 @@
-fn main() {}
+//! The commands of the project, run as `cargo xtask COMMAND`.
+//!
+//! Each command brings what it needs by itself and says what it does. This crate owns building and trying out; it
+//! holds nothing that a running Cardinal needs, and no rule of the product.
+#![allow(clippy::print_stdout, reason = "a command of the project talks to the person who called it")]
+
+mod apt;
+mod drivers;
+mod process;
+mod wasm_target;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use workspace::Workspace;
+
+/// The commands of the project.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compile the drivers (and the guests of the tests) to WebAssembly components
+    #[command(after_help = "Examples:\n  cargo xtask drivers\n  cargo xtask drivers cardinal-generic")]
+    Drivers {
+        /// Packages to build; all when none is given
+        package: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let workspace = Workspace::find()?;
+    match command {
+        Command::Drivers { package } => drivers::build(&workspace, &package),
+    }
+}

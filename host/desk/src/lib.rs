@@ -1,1 +1,114 @@
-//! .
+//! A card comes in, a verdict goes out.
+//!
+//! [`decision`] holds every rule as a state machine without I/O; [`Desk`] only carries out what it asks for: it looks up
+//! in the store, commits, and hands back the verdict with the jobs that are now to be delivered. It knows neither readers'
+//! sockets nor printers.
+
+mod decision;
+
+use std::sync::{PoisonError, RwLock};
+
+use cardinal_domain::{
+    card::CardNumber,
+    config_keys,
+    convert::{Conversion, Pattern},
+    driver::{CardRead, VerdictCode},
+    event::EventBody,
+    job::Job,
+    job_life::{self, JobInput},
+    names::{ReaderName, TraceId, UserName},
+};
+use cardinal_store::{Store, StoreError};
+
+use crate::decision::{Effect, Input, Tap};
+
+/// Decides about cards.
+pub struct Desk {
+    store: Store,
+    /// The compiled `ext-device.card-no-regex`, with the text it was compiled from.
+    conversion: RwLock<(String, Conversion)>,
+}
+
+/// What became of a card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The verdict's code.
+    pub code: VerdictCode,
+    /// For a display.
+    pub message: String,
+    /// The jobs that were committed as `releasing`, to be delivered in this order.
+    pub released: Vec<Job>,
+}
+
+/// Why the desk could not decide.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The reader was removed while the card was on its way.
+    #[error("reader {0:?} or its device is no longer configured")]
+    Gone(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Desk {
+    /// A desk over this store.
+    pub fn new(store: Store) -> Self {
+        Self { store, conversion: RwLock::default() }
+    }
+
+    /// Decides about a card shown at a reader. When this returns, the events are stored and the jobs are committed as
+    /// `releasing`: the verdict may be told, and the jobs may be delivered.
+    ///
+    /// # Errors
+    /// The reader is gone, or the store failed; then nothing was committed and the verdict is `failed`.
+    pub async fn tap(&self, trace: TraceId, reader: &ReaderName, read: &CardRead) -> Result<Outcome, DeskError> {
+        let setup = self.store.setup();
+        let gone = || DeskError::Gone(reader.to_string());
+        let spec = setup.readers.get(reader).ok_or_else(gone)?;
+        let device = setup.devices.get(&spec.device).ok_or_else(gone)?;
+        let conversion = self.conversion(config_keys::value(&setup.config, config_keys::CARD_NO_REGEX));
+        let (mut tap, mut effect) = Tap::begin(trace, reader, device, &conversion, read);
+        loop {
+            let input = match effect {
+                Effect::FindUser(card) => Input::User(self.find(&card).await?),
+                Effect::ListHeld(user) => Input::Held(self.store.held_for(&user).await?),
+                Effect::Commit { jobs, printer } => {
+                    let rule = |job: &mut Job| {
+                        let release = JobInput::Release { printer: printer.clone(), device: Some(device.name.clone()) };
+                        job_life::step(job, trace, release)
+                    };
+                    let mut concluded = None;
+                    let conclude = |released: &[Job]| -> Vec<EventBody> {
+                        let (code, message, events) = tap.conclude(released);
+                        concluded = Some((code, message));
+                        events
+                    };
+                    let released = self.store.change_jobs(&jobs, rule, conclude).await?;
+                    let (code, message) = concluded.unwrap_or((VerdictCode::Failed, String::new()));
+                    return Ok(Outcome { code, message, released });
+                }
+            };
+            effect = tap.next(input);
+        }
+    }
+
+    async fn find(&self, card: &CardNumber) -> Result<Option<UserName>, StoreError> {
+        self.store.user_by_card(card).await
+    }
+
+    /// The conversion for this pattern; compiled once for each change of it.
+    fn conversion(&self, pattern: &str) -> Conversion {
+        {
+            let known = self.conversion.read().unwrap_or_else(PoisonError::into_inner);
+            if known.0 == pattern {
+                return known.1.clone();
+            }
+        }
+        // A pattern was checked when it was set; one that does not compile all the same counts as none.
+        let compiled = (!pattern.is_empty()).then(|| Pattern::new(pattern).ok()).flatten();
+        let conversion = Conversion { pattern: compiled };
+        *self.conversion.write().unwrap_or_else(PoisonError::into_inner) = (pattern.to_owned(), conversion.clone());
+        conversion
+    }
+}

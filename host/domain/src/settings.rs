@@ -114,12 +114,18 @@ fn text(setting: &Setting, value: &SettingValue) -> Result<String, SettingsError
     };
     match setting.kind {
         SettingKind::Text | SettingKind::Secret => {}
-        SettingKind::Integer => drop(text.parse::<i64>().map_err(|_| wrong("a whole number".to_owned()))?),
-        SettingKind::Milliseconds => {
-            drop(text.parse::<u64>().map_err(|_| wrong("a number of milliseconds, such as 30000".to_owned()))?);
+        SettingKind::Integer => {
+            text.parse::<i64>().map_err(|_| wrong("a whole number".to_owned()))?;
         }
-        SettingKind::Boolean => drop(text.parse::<bool>().map_err(|_| wrong("true or false".to_owned()))?),
-        SettingKind::Bytes => drop(bytes_text::parse(&text).map_err(|error| wrong(format!("bytes as text: {error}")))?),
+        SettingKind::Milliseconds => {
+            text.parse::<u64>().map_err(|_| wrong("a number of milliseconds, such as 30000".to_owned()))?;
+        }
+        SettingKind::Boolean => {
+            text.parse::<bool>().map_err(|_| wrong("true or false".to_owned()))?;
+        }
+        SettingKind::Bytes => {
+            bytes_text::parse(&text).map_err(|error| wrong(format!("bytes as text: {error}")))?;
+        }
         SettingKind::Choice => {
             if !setting.allowed.contains(&text) {
                 return Err(wrong(format!("one of: {}", setting.allowed.join(", "))));
@@ -177,7 +183,10 @@ mod tests {
             "mode \"m\" has no setting \"keepalive_second\" (did you mean \"keepalive_seconds\"?); it has: keepalive_seconds, probe, key"
         );
         assert_eq!(error(""), "mode \"m\" needs the setting \"key\" (key)");
-        assert_eq!(error("key = 'k'\nkeepalive_seconds = 'soon'"), "setting \"keepalive_seconds\" wants a whole number");
+        assert_eq!(
+            error("key = 'k'\nkeepalive_seconds = 'soon'"),
+            "setting \"keepalive_seconds\" wants a whole number"
+        );
         assert_eq!(error("key = ['k']"), "setting \"key\" takes one value, not a list");
         assert!(error("key = 'k'\nprobe = '\\q'").contains("`\\q` means nothing"));
     }

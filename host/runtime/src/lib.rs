@@ -1,1 +1,240 @@
-//! .
+//! Runs reader drivers: inspects, compiles, bounds and calls WebAssembly components.
+//!
+//! ```text
+//! file ─▶ inspect ─▶ compile (a child process) ─▶ describe once ─▶ Driver ─▶ open ─▶ DriverSession: handle, save
+//! ```
+//!
+//! A driver is somebody else's code. Nothing it says is believed, nothing it does can cost more than its [`Bounds`], and
+//! it has nothing to call: a component that imports anything is refused. This crate knows drivers and no sockets, stores
+//! or secrets, so that it could move into a process of its own.
+
+pub mod accounts;
+pub mod bounds;
+mod compile;
+pub mod compile_child;
+mod engine;
+mod error;
+mod generations;
+mod guard;
+pub mod inspect;
+pub mod manifest;
+mod session;
+mod workers;
+
+use std::{
+    fmt, fs,
+    num::NonZero,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use cardinal_domain::driver::Manifest;
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+
+pub use crate::{
+    accounts::Accounts,
+    bounds::{BOUNDS, BoundInfo, Bounds, BoundsError, ENGINE_OPTIONS, EngineOptions},
+    compile::{CompileCommand, CompileError, Compiler},
+    engine::EngineError,
+    error::SessionError,
+    generations::GENERATIONS,
+    inspect::{InspectError, Inspection},
+    manifest::ManifestError,
+    session::DriverSession,
+};
+use crate::{engine::CodeCache, generations::Prepared, workers::Workers};
+
+/// The engine with its workers, from which drivers are loaded. One a process; cheap to clone.
+#[derive(Clone)]
+pub struct Runtime(Arc<Shared>);
+
+struct Shared {
+    engine: Engine,
+    options: EngineOptions,
+    workers: Workers,
+    permits: Arc<Semaphore>,
+    // One load at a time: the cache's counters tell of one, and compiling takes a core.
+    loading: Mutex<CodeCache>,
+    compiler: Compiler,
+}
+
+/// A driver that is ready to be opened. Cheap to clone.
+#[derive(Clone)]
+pub struct Driver(Arc<Loaded>);
+
+struct Loaded {
+    manifest: Manifest,
+    inspection: Inspection,
+    prepared: Prepared,
+    runtime: Runtime,
+}
+
+/// Why there is no runtime.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// An option is out of range.
+    #[error("the options of the driver engine do not hold together")]
+    Options(#[from] BoundsError),
+    /// The engine could not be made.
+    #[error("the driver engine cannot start")]
+    Engine(#[from] EngineError),
+}
+
+/// Why a driver was not loaded. Says what the operator can do; the source says the rest.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("cannot read the driver {path}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Its bounds do not fit the engine.
+    #[error("the bounds of the driver do not fit the engine")]
+    Bounds(#[from] BoundsError),
+    /// The file is no driver for this host.
+    #[error("the file is no driver for this host")]
+    Inspect(#[from] InspectError),
+    /// It was not compiled.
+    #[error("the driver was not compiled")]
+    Compile(#[from] CompileError),
+    /// Its exports are not those of its generation.
+    #[error("the driver does not export what its generation of the contract wants: {0}")]
+    Contract(String),
+    /// It did not say what it is.
+    #[error("the driver did not describe itself")]
+    Describe(#[source] SessionError),
+    /// What it says of itself cannot be used.
+    #[error("the manifest of the driver cannot be used; its publisher must mend it")]
+    Manifest(#[from] ManifestError),
+}
+
+impl Runtime {
+    /// An engine with its threads. Compiled drivers are kept in `cache`, a folder that is this user's alone and is made
+    /// if it is not there.
+    ///
+    /// # Errors
+    /// An option out of range, a folder that others may reach, or a machine without room.
+    pub fn new(options: EngineOptions, cache: &Path, compiler: Compiler) -> Result<Self, RuntimeError> {
+        options.check()?;
+        let cache = engine::cache(cache)?;
+        let engine = engine::for_running(&cache, &options)?;
+        let threads = match options.worker_threads {
+            0 => thread::available_parallelism().map_or(1, NonZero::get),
+            threads => bounds::size(threads),
+        };
+        let workers = Workers::start(threads, bounds::size(options.stack_bytes)).map_err(EngineError::Threads)?;
+        let permits = Arc::new(Semaphore::new(bounds::size(options.live_sessions).min(Semaphore::MAX_PERMITS)));
+        Ok(Self(Arc::new(Shared { engine, options, workers, permits, loading: Mutex::new(cache), compiler })))
+    }
+
+    /// Loads a driver from a file. Takes as long as compiling does: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// Why the file cannot be a driver here.
+    pub fn load_file(&self, path: &Path, bounds: &Bounds) -> Result<Driver, LoadError> {
+        let failed = |source| LoadError::Read { path: path.to_owned(), source };
+        // The size first: a huge file is not to be read.
+        let bytes = fs::metadata(path).map_err(failed)?.len();
+        if bytes > bounds.component_bytes {
+            return Err(InspectError::TooLarge { bytes, limit: bounds.component_bytes }.into());
+        }
+        self.load(&fs::read(path).map_err(failed)?, bounds)
+    }
+
+    /// Loads a driver: inspects it, has it compiled, and asks it once what it is. Takes as long as compiling does: call
+    /// it where blocking is allowed. Of the bounds, those for files, compiling and `describe` matter here.
+    ///
+    /// # Errors
+    /// Why this cannot be a driver here.
+    pub fn load(&self, wasm: &[u8], bounds: &Bounds) -> Result<Driver, LoadError> {
+        let shared = &self.0;
+        bounds.check(&shared.options)?;
+        let inspection = inspect::inspect(wasm, bounds)?;
+        // Only what a panic could leave half done would be poisoned, and a cache has nothing of that.
+        let cache = shared.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let component = compile::load(&shared.engine, &cache, &shared.compiler, wasm, &inspection, bounds)?;
+        let prepared = Prepared::new(&shared.engine, &component, inspection.generation())
+            .map_err(|error| LoadError::Contract(error::shown(&format!("{error:#}"), 1_000)))?;
+        // Still one at a time: the pool has one place for this beyond the live sessions.
+        let manifest = self.describe(&prepared, bounds).map_err(LoadError::Describe)?;
+        drop(cache);
+        manifest::check(&manifest)?;
+        Ok(Driver(Arc::new(Loaded { manifest, inspection, prepared, runtime: self.clone() })))
+    }
+
+    fn describe(&self, prepared: &Prepared, bounds: &Bounds) -> Result<Manifest, SessionError> {
+        let options = &self.0.options;
+        let mut store = guard::store(&self.0.engine, bounds);
+        guard::DESCRIBE.start(&mut store, bounds, options);
+        prepared.describe(&mut store).map_err(|error| guard::DESCRIBE.failed(error, &mut store, bounds, options))
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &EngineOptions {
+        &self.0.options
+    }
+
+    /// How many sessions have an instance now.
+    pub fn live_sessions(&self) -> usize {
+        bounds::size(self.0.options.live_sessions).saturating_sub(self.0.permits.available_permits())
+    }
+}
+
+impl Driver {
+    /// What it said of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.0.manifest
+    }
+
+    /// What its file turned out to be.
+    pub fn inspection(&self) -> &Inspection {
+        &self.0.inspection
+    }
+
+    /// SHA-256 of its file, in lower-case hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.0.inspection.digest
+    }
+
+    /// `vendor/name@version`, as operators write it.
+    pub fn label(&self) -> String {
+        format!("{}@{}", self.0.manifest.id(), self.0.manifest.version)
+    }
+
+    fn prepared(&self) -> &Prepared {
+        &self.0.prepared
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.0.runtime.0.engine
+    }
+
+    fn options(&self) -> &EngineOptions {
+        &self.0.runtime.0.options
+    }
+
+    fn workers(&self) -> &Workers {
+        &self.0.runtime.0.workers
+    }
+
+    fn permits(&self) -> &Arc<Semaphore> {
+        &self.0.runtime.0.permits
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Driver").field(&self.label()).finish()
+    }
+}
+
+impl fmt::Debug for DriverSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DriverSession").field("driver", &self.driver().label()).finish_non_exhaustive()
+    }
+}

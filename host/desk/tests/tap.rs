@@ -1,0 +1,92 @@
+//! Taps over a real SQLite store.
+
+use std::collections::BTreeMap;
+
+use cardinal_desk::Desk;
+use cardinal_domain::{
+    driver::{CardRead, VerdictCode},
+    job::{Job, JobState},
+    job_life::{self, JobInput},
+    names::{QueueName, ReaderName, TraceId},
+    plan::plan,
+    site::Site,
+    strict_toml,
+};
+use cardinal_store::{Durability, EventFilter, NewJob, Store};
+
+const SITE: &str = r#"
+    config = { "ext-device.card-no-regex" = "^0*([0-9]+)$" }
+    user = [{ name = "ada", card = "471100", second_card = "815" }]
+    printer = [{ name = "east", uri = "folder:./out" }]
+    queue = [{ name = "find-me" }]
+    device = [{ name = "d", printer = "east" }]
+    reader = [{ name = "r", driver = "cardinal/generic", mode = "generic", address = "127.0.0.1:1", device = "d" }]
+"#;
+
+async fn store(folder: &tempfile::TempDir) -> Store {
+    let store = Store::open(&folder.path().join("cardinal.db"), Durability::Process).await.unwrap();
+    let site: Site = strict_toml::parse(SITE).unwrap();
+    store.apply(&plan(&Site::default(), &site, false).unwrap().changes, Vec::new()).await.unwrap();
+    store
+}
+
+async fn held(store: &Store, owner: &str) -> Job {
+    let new = NewJob {
+        queue: QueueName::new("find-me").unwrap(),
+        owner: owner.to_owned(),
+        name: "letter".to_owned(),
+        format: "application/pdf".to_owned(),
+        options: BTreeMap::new(),
+    };
+    let job = store.announce_job(new).await.unwrap();
+    let arrived = JobInput::Arrived { bytes: 3, sha256: "00".to_owned() };
+    store.change_job(job.id, |job| job_life::step(job, TraceId::new(), arrived)).await.unwrap().unwrap().unwrap()
+}
+
+fn read(number: &str) -> CardRead {
+    CardRead { swipe: 1, number: Some(number.to_owned()), bits: None, technology: None, port: 0, facts: Vec::new() }
+}
+
+#[tokio::test]
+async fn a_tap_releases_and_leaves_one_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let (first, second, _) = (held(&store, "Ada").await, held(&store, "ada").await, held(&store, "eve").await);
+    let desk = Desk::new(store.clone());
+    let reader = ReaderName::new("r").unwrap();
+    let trace = TraceId::new();
+
+    let outcome = desk.tap(trace, &reader, &read("000471100")).await.unwrap();
+    assert_eq!((outcome.code, outcome.message.as_str()), (VerdictCode::Released, "2 jobs released"));
+    assert_eq!(outcome.released.iter().map(|job| job.number).collect::<Vec<_>>(), [first.number, second.number]);
+    assert_eq!(store.job(first.id).await.unwrap().unwrap().state, JobState::Releasing);
+
+    let filter = EventFilter { trace: Some(trace), limit: 100, ..EventFilter::default() };
+    let kinds: Vec<_> = store.events(&filter).await.unwrap().iter().map(|event| event.body.kind.name()).collect();
+    assert_eq!(kinds, ["card.read", "card.matched", "verdict.given", "job.releasing", "job.releasing"]);
+
+    // The second card does the same, and finds nothing left.
+    let outcome = desk.tap(TraceId::new(), &reader, &read("815")).await.unwrap();
+    assert_eq!(outcome.code, VerdictCode::NothingHeld);
+}
+
+#[tokio::test]
+async fn two_taps_at_once_release_a_job_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    held(&store, "ada").await;
+    let desk = Desk::new(store);
+    let reader = ReaderName::new("r").unwrap();
+    let number = read("471100");
+    let (one, two) =
+        tokio::join!(desk.tap(TraceId::new(), &reader, &number), desk.tap(TraceId::new(), &reader, &number));
+    assert_eq!(one.unwrap().released.len() + two.unwrap().released.len(), 1);
+}
+
+#[tokio::test]
+async fn a_reader_that_is_gone_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let desk = Desk::new(store(&folder).await);
+    let error = desk.tap(TraceId::new(), &ReaderName::new("x").unwrap(), &read("1")).await.unwrap_err();
+    assert_eq!(error.to_string(), "reader \"x\" or its device is no longer configured");
+}

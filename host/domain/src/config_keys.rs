@@ -1,0 +1,84 @@
+//! The config keys that administrators of this field know, under the same names with the same meaning.
+//!
+//! The table below is the only list; `docs/config-keys.md` is made from it.
+
+use std::collections::BTreeMap;
+
+use crate::{convert::Pattern, nearest::nearest};
+
+/// A config key.
+pub struct ConfigKey {
+    /// As administrators write it.
+    pub name: &'static str,
+    /// Its value where none is set.
+    pub default: &'static str,
+    /// What it does.
+    pub help: &'static str,
+    /// What is wrong with a value, if something is.
+    check: fn(&str) -> Result<(), String>,
+}
+
+/// Every config key.
+pub const CONFIG_KEYS: &[ConfigKey] = &[ConfigKey {
+    name: CARD_NO_REGEX,
+    default: "",
+    help: "A regular expression applied to what a reader sends; its first group is the card number, such as (.{10}). \
+           Empty: what stands before an equals sign is the number.",
+    check: |value| if value.is_empty() { Ok(()) } else { Pattern::new(value).map(drop).map_err(|e| e.to_string()) },
+}];
+
+/// The key of the pattern that picks the card number out.
+pub const CARD_NO_REGEX: &str = "ext-device.card-no-regex";
+
+/// Checks that a key is known and its value fits.
+///
+/// # Errors
+/// What is wrong, with the nearest known key.
+pub fn check(name: &str, value: &str) -> Result<(), String> {
+    let Some(key) = CONFIG_KEYS.iter().find(|key| key.name == name) else {
+        let known: Vec<_> = CONFIG_KEYS.iter().map(|key| key.name).collect();
+        return Err(format!("no config key {name:?}{}; known: {}", nearest(name, &known), known.join(", ")));
+    };
+    (key.check)(value).map_err(|error| format!("config key {name:?}: {error}"))
+}
+
+/// The value of a key on a site.
+pub fn value<'s>(site: &'s BTreeMap<String, String>, name: &str) -> &'s str {
+    site.get(name)
+        .map(String::as_str)
+        .or_else(|| CONFIG_KEYS.iter().find(|key| key.name == name).map(|key| key.default))
+        .unwrap_or_default()
+}
+
+/// `docs/config-keys.md`, made from the table.
+pub fn documentation() -> String {
+    let mut text = String::from(
+        "# Config keys\n\nSet in the `[config]` table of a site file: `\"ext-device.card-no-regex\" = \"(.{10})\"`.\n\n\
+         This page is made from the table in `host/domain/src/config_keys.rs`; \
+         `CARDINAL_BLESS=1 cargo test -p cardinal-domain` writes it anew.\n\n\
+         | key | default | meaning |\n| --- | --- | --- |\n",
+    );
+    for key in CONFIG_KEYS {
+        text.push_str(&format!("| `{}` | {} | {} |\n", key.name, key.default, key.help));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_the_table() {
+        crate::blessed::check("docs/config-keys.md", &documentation());
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_values_are_refused() {
+        assert!(
+            check("ext-device.card-no-regx", "").unwrap_err().contains("did you mean \"ext-device.card-no-regex\"?")
+        );
+        assert!(check(CARD_NO_REGEX, "[0-9]+").unwrap_err().contains("has no group"));
+        assert_eq!(check(CARD_NO_REGEX, "(.{10})"), Ok(()));
+    }
+}

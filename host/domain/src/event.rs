@@ -1,0 +1,251 @@
+//! Events: every step of a swipe and of a job, stored, shown and counted.
+//!
+//! The table below is the only list of event kinds; `docs/events.md` is made from it.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    names::{DeviceName, JobId, ReaderName, TraceId, UserName},
+    time::Timestamp,
+};
+
+/// How much an event matters to an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// As it should be.
+    Info,
+    /// Something to look at.
+    Warning,
+    /// Something is broken.
+    Error,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+macro_rules! kinds {
+    ($($variant:ident $name:literal $level:ident $help:literal)*) => {
+        /// What an event tells of.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum EventKind {
+            $(#[doc = $help] #[serde(rename = $name)] $variant,)*
+        }
+
+        impl EventKind {
+            /// Every kind, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Its name in the API and in the documentation.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// How much it matters.
+            pub fn level(self) -> Level {
+                match self { $(Self::$variant => Level::$level,)* }
+            }
+
+            /// What it means, in a line.
+            pub fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    HostStarted       "host.started"        Info    "The host is up; its listeners are open."
+    HostStopped       "host.stopped"        Info    "The host ended in an orderly way."
+    SiteChanged       "site.changed"        Info    "A user, printer, queue, device, reader or config key was added, changed or removed."
+    DriverInstalled   "driver.installed"    Info    "A driver was inspected, compiled, described and installed."
+    DriverRefused     "driver.refused"      Error   "A driver file was not accepted; the message says why."
+    DriverRemoved     "driver.removed"      Info    "A driver was removed."
+    ReaderConnected   "reader.connected"    Info    "A connection with the reader stands."
+    ReaderUnreachable "reader.unreachable"  Warning "The reader could not be reached; told once, then the host goes on trying quietly."
+    ReaderDisconnected "reader.disconnected" Warning "The connection with the reader ended; the message says why."
+    ReaderStatus      "reader.status"       Info    "The driver reports another health of the reader."
+    ReaderLog         "reader.log"          Info    "A line of log from the reader's driver."
+    ReaderMisconfigured "reader.misconfigured" Error "The reader cannot be run as it is configured; the message says what to change."
+    ReaderThrottled   "reader.throttled"    Warning "The reader shows cards faster than they can be served; the host reads more slowly from it."
+    TerminalRefused   "terminal.refused"    Warning "A terminal dialled a listening port from an address that belongs to no reader."
+    DriverFault       "driver.fault"        Error   "A driver ended a session with a fault of its own."
+    DriverTrapped     "driver.trapped"      Error   "A driver trapped; its session and connection ended and are made anew."
+    DriverBound       "driver.bound"        Error   "A driver crossed a bound, which is named; its session and connection ended and are made anew."
+    DriverLate        "driver.late"         Warning "An answer came for something that is no longer known; it was dropped."
+    CardRead          "card.read"           Info    "A card was shown at a reader. The number is masked."
+    CardUnreadable    "card.unreadable"     Warning "What the reader sent is no card number after conversion."
+    CardUnknown       "card.unknown"        Warning "No user has this card. The number is masked."
+    CardMatched       "card.matched"        Info    "The card belongs to this user."
+    VerdictGiven      "verdict.given"       Info    "The decision about a card was committed and told to the reader."
+    VerdictLate       "verdict.late"        Warning "The reader's session had ended before the verdict could be told."
+    JobRefused        "job.refused"         Warning "A job was not taken; the message says why."
+    JobHeld           "job.held"            Info    "A job was received whole and is held."
+    JobReleasing      "job.releasing"       Info    "A job was chosen for a printer; it is committed, not yet sent."
+    JobSending        "job.sending"         Info    "The document is being sent to the printer."
+    JobPrinting       "job.printing"        Info    "The printer has taken the whole document."
+    JobDelivered      "job.delivered"       Info    "The printer says that the job is done."
+    JobReturned       "job.returned"        Warning "A job went back to held; the message says why."
+    JobRetried        "job.retried"         Warning "A job that passes straight on could not be delivered yet; it is tried again."
+    JobCancelled      "job.cancelled"       Info    "A job was cancelled and its document deleted."
+    JobRecovered      "job.recovered"       Warning "A job's row was rebuilt from the spool at start-up."
+    SpoolRubbish      "spool.rubbish"       Warning "A file in the spool belongs to no job received whole; it was removed."
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl std::str::FromStr for EventKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.iter().find(|kind| kind.name() == name).copied().ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|kind| kind.name()).collect();
+            format!("no event kind {name:?}{}", crate::nearest::nearest(name, &known))
+        })
+    }
+}
+
+/// What an event says, before the store gives it its place in the order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventBody {
+    /// When it happened.
+    pub at: Timestamp,
+    /// What ties it to the other events of the same swipe or job.
+    pub trace: TraceId,
+    /// What it tells of.
+    pub kind: EventKind,
+    /// How much it matters.
+    pub level: Level,
+    /// The reader concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader: Option<ReaderName>,
+    /// The device concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceName>,
+    /// The user concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserName>,
+    /// The job concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// In words.
+    pub message: String,
+    /// Whatever else is worth knowing, such as the driver's version or the bound crossed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+}
+
+impl EventBody {
+    /// An event of this kind, now.
+    pub fn new(trace: TraceId, kind: EventKind, message: impl Into<String>) -> Self {
+        Self {
+            at: Timestamp::now(),
+            trace,
+            kind,
+            level: kind.level(),
+            reader: None,
+            device: None,
+            user: None,
+            job: None,
+            message: message.into(),
+            facts: BTreeMap::new(),
+        }
+    }
+
+    /// With another level than the kind's own.
+    #[must_use]
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Of this reader.
+    #[must_use]
+    pub fn reader(mut self, reader: &ReaderName) -> Self {
+        self.reader = Some(reader.clone());
+        self
+    }
+
+    /// Of this device.
+    #[must_use]
+    pub fn device(mut self, device: &DeviceName) -> Self {
+        self.device = Some(device.clone());
+        self
+    }
+
+    /// Of this user.
+    #[must_use]
+    pub fn user(mut self, user: &UserName) -> Self {
+        self.user = Some(user.clone());
+        self
+    }
+
+    /// Of this job.
+    #[must_use]
+    pub fn job(mut self, job: JobId) -> Self {
+        self.job = Some(job);
+        self
+    }
+
+    /// With one more fact.
+    #[must_use]
+    pub fn fact(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.facts.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+/// A stored event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place in the order in which events were committed; no number is ever used twice.
+    pub seq: i64,
+    /// What it says.
+    #[serde(flatten)]
+    pub body: EventBody,
+}
+
+/// `docs/events.md`, made from the table.
+pub fn documentation() -> String {
+    let mut text = String::from(
+        "# Events\n\nEvery step of a swipe and of a job is an event. `cardinal event list` and `cardinal event tail` show them, \
+         and `trace` ties together all events of one swipe or one job.\n\n\
+         This page is made from the table in `host/domain/src/event.rs`; `CARDINAL_BLESS=1 cargo test -p cardinal-domain` writes it anew.\n\n\
+         | kind | level | meaning |\n| --- | --- | --- |\n",
+    );
+    for kind in EventKind::ALL {
+        text.push_str(&format!("| `{}` | {} | {} |\n", kind.name(), kind.level(), kind.help()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_the_table() {
+        crate::blessed::check("docs/events.md", &documentation());
+    }
+
+    #[test]
+    fn json_names_are_the_tables_names() {
+        for kind in EventKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+            assert_eq!(kind.name().parse::<EventKind>().unwrap(), *kind);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Jobs as they are kept.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    names::{DeviceName, JobId, PrinterName, QueueName, UserName},
+    time::Timestamp,
+};
+
+/// Where a job stands. The moves between these are decided by the release engine alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    /// Announced by a client; its document has not arrived whole.
+    Receiving,
+    /// Whole, on disk, waiting for its owner.
+    Held,
+    /// Chosen for a printer, not one byte sent.
+    Releasing,
+    /// Being sent: the printer may have it.
+    Sending,
+    /// The printer has taken it and has not yet said that it is done.
+    Printing,
+    /// The printer says that it is done.
+    Delivered,
+    /// Cancelled; its document is gone.
+    Cancelled,
+}
+
+impl JobState {
+    /// Every state, in the order of a job's life.
+    pub const ALL: [Self; 7] =
+        [Self::Receiving, Self::Held, Self::Releasing, Self::Sending, Self::Printing, Self::Delivered, Self::Cancelled];
+
+    /// Its name in the store, the API and the CLI.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Receiving => "receiving",
+            Self::Held => "held",
+            Self::Releasing => "releasing",
+            Self::Sending => "sending",
+            Self::Printing => "printing",
+            Self::Delivered => "delivered",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing more will happen to it.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Delivered | Self::Cancelled)
+    }
+}
+
+impl fmt::Display for JobState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for JobState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.iter().find(|state| state.as_str() == text).copied().ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|state| state.as_str()).collect();
+            format!("no job state {text:?}{}; known: {}", crate::nearest::nearest(text, &known), known.join(", "))
+        })
+    }
+}
+
+/// A job as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// For ever and everywhere.
+    pub id: JobId,
+    /// The number that IPP clients and people use; unique on this site.
+    pub number: i32,
+    /// The hold queue it was printed to.
+    pub queue: QueueName,
+    /// The name that the client gave (`requesting-user-name`); not authenticated.
+    pub owner: String,
+    /// The user of that name, if there is one. None: held unassigned, for operators to see.
+    pub user: Option<UserName>,
+    /// What the client calls it (`job-name`).
+    pub name: String,
+    /// The document's MIME type (`document-format`).
+    pub format: String,
+    /// The document's size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the document, in hexadecimal.
+    pub sha256: String,
+    /// What else the client asked for (`copies`, `sides`, `media`, …), to be passed on to the printer.
+    pub options: BTreeMap<String, String>,
+    /// Where it stands.
+    pub state: JobState,
+    /// Why it stands there, in words for a person; empty where there is nothing to say.
+    pub reason: String,
+    /// Whether it may have printed already: then only a person's tap or an operator sends it again.
+    pub doubtful: bool,
+    /// The printer it goes or went to.
+    pub printer: Option<PrinterName>,
+    /// The device it was released at.
+    pub device: Option<DeviceName>,
+    /// The printer's own number for it (`job-id`), once it has one.
+    pub remote: Option<i32>,
+    /// When the client announced it.
+    pub created: Timestamp,
+    /// When its state last changed.
+    pub changed: Timestamp,
+}

@@ -1,0 +1,354 @@
+//! A site: everything that is configured besides the host process itself, in the form of `site.toml`.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    card::CardNumber,
+    names::{DeviceName, PrinterName, QueueName, ReaderName, UserName},
+    settings::Settings,
+};
+
+/// Everything that `cardinal apply` takes and `cardinal export` gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// Config keys that differ from their default.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, String>,
+    /// People.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub user: Vec<User>,
+    /// Where jobs are delivered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub printer: Vec<Printer>,
+    /// What people print to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queue: Vec<Queue>,
+    /// What people stand at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub device: Vec<Device>,
+    /// What says that a card was shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reader: Vec<Reader>,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// As the directory has it.
+    pub name: UserName,
+    /// For people to read.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub full_name: String,
+    /// Where mail goes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub email: String,
+    /// The primary card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardNumber>,
+    /// The secondary card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_card: Option<CardNumber>,
+}
+
+impl User {
+    /// Both cards, as far as there are any.
+    pub fn cards(&self) -> impl Iterator<Item = &CardNumber> {
+        self.card.iter().chain(&self.second_card)
+    }
+}
+
+/// Where jobs are delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Printer {
+    /// Its name here.
+    pub name: PrinterName,
+    /// `ipp://host[:port]/path`, or `folder:path` (relative to the folder of `cardinal.toml`).
+    pub uri: PrinterUri,
+}
+
+/// How a printer is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum PrinterUri {
+    /// An IPP printer: the whole address, beginning with `ipp://`.
+    Ipp(String),
+    /// A folder, for trying out.
+    Folder(String),
+}
+
+impl TryFrom<String> for PrinterUri {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("folder:") {
+            return if path.is_empty() {
+                Err("\"folder:\" names no folder; write it as folder:./delivered".to_owned())
+            } else {
+                Ok(Self::Folder(path.to_owned()))
+            };
+        }
+        match text.strip_prefix("ipp://") {
+            Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace) => {
+                Ok(Self::Ipp(text))
+            }
+            _ => Err(format!(
+                "{text:?} is no printer address; write ipp://HOST[:PORT]/ipp/print, or folder:./delivered to try it out"
+            )),
+        }
+    }
+}
+
+impl From<PrinterUri> for String {
+    fn from(uri: PrinterUri) -> Self {
+        uri.to_string()
+    }
+}
+
+impl fmt::Display for PrinterUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ipp(uri) => f.write_str(uri),
+            Self::Folder(path) => write!(f, "folder:{path}"),
+        }
+    }
+}
+
+/// What people print to: `ipp://HOST:8631/queues/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// Its name, part of its address.
+    pub name: QueueName,
+    /// Whether jobs wait for their owner. False: they pass straight on to `printer`.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub hold: bool,
+    /// Where jobs that are not held go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub printer: Option<PrinterName>,
+    /// Networks, besides this machine, from which jobs are taken, such as `10.1.0.0/16`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<IpNet>,
+}
+
+impl Queue {
+    /// Whether a client at this address may print here: this machine always may, others as `allow` says.
+    pub fn allows(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        client.is_loopback() || self.allow.iter().any(|network| network.contains(&client))
+    }
+}
+
+/// What a person stands at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// Its name.
+    pub name: DeviceName,
+    /// The printer that released jobs come out of.
+    pub printer: PrinterName,
+    /// What a card does here.
+    #[serde(default)]
+    pub on_card: OnCard,
+    /// The hold queues whose jobs this device may print. None named: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queues: Vec<QueueName>,
+}
+
+impl Device {
+    /// Whether jobs of this queue may be released here.
+    pub fn may_print(&self, queue: &QueueName) -> bool {
+        self.queues.is_empty() || self.queues.contains(queue)
+    }
+}
+
+/// What a card does at a device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnCard {
+    /// Every job that the person has waiting, and that this device may print, is released.
+    #[default]
+    ReleaseAll,
+}
+
+/// What says that a card was shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reader {
+    /// Its name.
+    pub name: ReaderName,
+    /// `vendor/name`, or `vendor/name@version` to stay with one version.
+    pub driver: DriverRef,
+    /// The driver's connection mode.
+    pub mode: String,
+    /// `dial` or `listen`. None: the mode's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<String>,
+    /// The reader's address: `host[:port]` to dial; the IP address it calls from, to listen.
+    pub address: String,
+    /// To listen: our own address and port, such as `0.0.0.0:7778`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// The device it stands at.
+    pub device: DeviceName,
+    /// Whether it is in use.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub enabled: bool,
+    /// How the connection is kept.
+    #[serde(default, skip_serializing_if = "Link::is_default")]
+    pub link: Link,
+    /// What the mode's settings are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: Settings,
+}
+
+/// How a connection with a reader is kept. Not published by any vendor: chosen here, and settable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Link {
+    /// How long dialling may take, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// The pause before the first retry, in milliseconds; it doubles each time, with jitter.
+    pub retry_first_ms: u64,
+    /// The longest pause between retries, in milliseconds.
+    pub retry_longest_ms: u64,
+    /// How long a silent peer may stay unacknowledged before the connection counts as lost, in milliseconds
+    /// (TCP keepalive and user timeout): a pulled cable is noticed after this long.
+    pub dead_after_ms: u64,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { connect_timeout_ms: 5_000, retry_first_ms: 1_000, retry_longest_ms: 60_000, dead_after_ms: 30_000 }
+    }
+}
+
+impl Link {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Which driver a reader uses.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DriverRef {
+    /// `vendor/name`.
+    pub id: String,
+    /// The version to stay with. None: the newest installed.
+    pub version: Option<String>,
+}
+
+impl TryFrom<String> for DriverRef {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (id, version) = match text.split_once('@') {
+            Some((id, version)) if !version.is_empty() => (id, Some(version.to_owned())),
+            Some(_) => return Err(format!("{text:?} names no version behind the @")),
+            None => (text.as_str(), None),
+        };
+        match id.split_once('/') {
+            Some((vendor, name)) if !vendor.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Self { id: id.to_owned(), version })
+            }
+            _ => Err(format!("{text:?} is no driver; write vendor/name, such as cardinal/generic")),
+        }
+    }
+}
+
+impl From<DriverRef> for String {
+    fn from(driver: DriverRef) -> Self {
+        driver.to_string()
+    }
+}
+
+impl fmt::Display for DriverRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.version {
+            Some(version) => write!(f, "{}@{version}", self.id),
+            None => f.write_str(&self.id),
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strict_toml;
+
+    const SITE: &str = r#"
+        [config]
+        "ext-device.card-no-regex" = "(.{4})"
+        [[user]]
+        name = "ada"
+        full_name = "Ada Lovelace"
+        card = "4711"
+        second_card = "EMP123"
+        [[printer]]
+        name = "east"
+        uri = "ipp://127.0.0.1:28701/ipp/print"
+        [[queue]]
+        name = "find-me"
+        allow = ["10.1.0.0/16"]
+        [[device]]
+        name = "floor-2-east"
+        printer = "east"
+        on_card = "release-all"
+        [[reader]]
+        name = "floor-2-east"
+        driver = "cardinal/generic"
+        mode = "generic"
+        address = "127.0.0.1:7778"
+        device = "floor-2-east"
+        [reader.settings]
+        keepalive_seconds = 30
+    "#;
+
+    #[test]
+    fn a_site_comes_back_from_toml() {
+        let site: Site = strict_toml::parse(SITE).unwrap();
+        let written = toml::to_string(&site).unwrap();
+        assert_eq!(strict_toml::parse::<Site>(&written).unwrap(), site, "{written}");
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        let error = |from: &str, to: &str| strict_toml::parse::<Site>(&SITE.replace(from, to)).unwrap_err().to_string();
+        assert!(error("keepalive_seconds = 30", "[reader.link]\nretry = 4").contains("unknown key \"retry\""));
+        let message = error("address = ", "adress = ");
+        assert!(message.starts_with("line 23: unknown key \"adress\" (did you mean \"address\"?)"), "{message}");
+        assert!(
+            error("release-all", "release-al").contains("unknown value \"release-al\" (did you mean \"release-all\"?)")
+        );
+        let message = error("ipp://", "lpd://");
+        assert!(message.contains("line 11: \"lpd://127.0.0.1:28701/ipp/print\" is no printer address"), "{message}");
+        assert!(error("4711", "47-11").contains("line 7: a card number is letters and digits only"));
+        assert!(error("cardinal/generic", "generic").contains("is no driver; write vendor/name"));
+    }
+
+    #[test]
+    fn a_queue_takes_jobs_from_this_machine_and_its_list_alone() {
+        let site: Site = strict_toml::parse(SITE).unwrap();
+        let queue = site.queue.first().unwrap();
+        for (client, allowed) in
+            [("127.0.0.1", true), ("::1", true), ("::ffff:127.0.0.1", true), ("10.1.2.3", true), ("10.2.0.1", false)]
+        {
+            assert_eq!(queue.allows(client.parse().unwrap()), allowed, "{client}");
+        }
+    }
+}

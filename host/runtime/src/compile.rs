@@ -1,0 +1,211 @@
+//! The parent's side of compiling: start the child, bound it, and take what it left in the cache.
+//!
+//! Compiled code is native code that runs unchecked, so it is only ever taken from the cache that this host filled, never
+//! from outside. If the cache has nothing after the child says it is done, that is an error, not a reason to compile here.
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::{self, Read, Write as _},
+    os::unix::{fs::OpenOptionsExt as _, process::ExitStatusExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+use wasmtime::{Engine, component::Component};
+
+use crate::{bounds::Bounds, compile_child::CompileRequest, engine::CodeCache, error::shown, inspect::Inspection};
+
+/// How the compiling child is started. The program is given four more arguments, to be handed to
+/// [`CompileRequest::from_args`] and [`compile_child::run`](crate::compile_child::run).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompileCommand {
+    /// The program, as a rule this one.
+    pub program: PathBuf,
+    /// What comes before the four arguments, such as `compile-driver`.
+    pub args: Vec<OsString>,
+}
+
+/// Where drivers are compiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Compiler {
+    /// In a child process with bounds: the way of a host.
+    Child(CompileCommand),
+    /// In this process, without bounds: for tools that run their own user's driver, such as a test kit. Never for a host.
+    InProcess,
+}
+
+/// Why a driver was not compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The file could not be handed over.
+    #[error("cannot write {path} for the process that compiles drivers", path = path.display())]
+    HandOver {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The child could not be started or waited for.
+    #[error("cannot run {program}, which compiles drivers", program = program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The child used more than it may.
+    #[error("compiling crossed the bound {name} ({limit}): {detail}; the driver is too large or was made to take long")]
+    Bound {
+        /// The bound.
+        name: &'static str,
+        /// Its value.
+        limit: u64,
+        /// What happened.
+        detail: String,
+    },
+    /// The child gave up.
+    #[error("the driver could not be compiled ({status}): {message}")]
+    Failed {
+        /// How the child ended.
+        status: String,
+        /// What it said.
+        message: String,
+    },
+    /// The child was content, and still there is no code for this engine.
+    #[error("the compiled driver is not in {cache}: do host and compile command come from the same build, and is the disk full?", cache = cache.display())]
+    NotInCache {
+        /// The folder.
+        cache: PathBuf,
+    },
+    /// wasmtime does not take the component.
+    #[error("the driver cannot be loaded: {0}")]
+    Load(String),
+}
+
+/// How much of a child's standard error is kept.
+const STDERR_BYTES: u64 = 16 << 10;
+/// How often a child is looked at. A usual driver takes 50 ms.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A component for this engine. One at a time for each cache: its counters tell what happened.
+pub(crate) fn load(
+    engine: &Engine,
+    cache: &CodeCache,
+    compiler: &Compiler,
+    wasm: &[u8],
+    inspection: &Inspection,
+    bounds: &Bounds,
+) -> Result<Component, CompileError> {
+    let component =
+        || Component::new(engine, wasm).map_err(|error| CompileError::Load(shown(&format!("{error:#}"), 1_000)));
+    let Compiler::Child(command) = compiler else {
+        return component();
+    };
+    let file = HandedOver::new(&cache.folder, wasm, &inspection.digest)?;
+    in_child(
+        command,
+        &CompileRequest {
+            file: file.0.clone(),
+            cache: cache.folder.clone(),
+            memory_bytes: bounds.compile_memory_bytes,
+            seconds: bounds.compile_seconds,
+        },
+    )?;
+    let hits = cache.code.cache_hits();
+    let component = component()?;
+    if cache.code.cache_hits() > hits {
+        Ok(component)
+    } else {
+        Err(CompileError::NotInCache { cache: cache.folder.clone() })
+    }
+}
+
+/// The bytes that were inspected, in a file for the child; gone when this is dropped.
+struct HandedOver(PathBuf);
+
+impl HandedOver {
+    fn new(folder: &Path, wasm: &[u8], digest: &str) -> Result<Self, CompileError> {
+        // Two processes, or two runtimes in one, may share the folder.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!("{digest}.{}.{next}.wasm", std::process::id()));
+        let write = || {
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+            file.write_all(wasm)
+        };
+        match write() {
+            Ok(()) => Ok(Self(path)),
+            Err(source) => Err(CompileError::HandOver { path, source }),
+        }
+    }
+}
+
+impl Drop for HandedOver {
+    fn drop(&mut self) {
+        // One that stays behind is overwritten or harmless.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn in_child(command: &CompileCommand, request: &CompileRequest) -> Result<(), CompileError> {
+    let failed = |source| CompileError::Start { program: command.program.clone(), source };
+    let mut child = Command::new(&command.program)
+        .args(&command.args)
+        .args(request.to_args())
+        // It needs nothing of ours: no secrets, no switches.
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let stderr = child.stderr.take();
+    let reader = thread::spawn(move || stderr.map(read_bounded).unwrap_or_default());
+    let status = wait(&mut child, Duration::from_secs(request.seconds)).map_err(failed)?;
+    let message = reader.join().unwrap_or_default();
+    let crossed = |name, limit, detail: &str| Err(CompileError::Bound { name, limit, detail: detail.to_owned() });
+    let Some(status) = status else {
+        return crossed("compile_seconds", request.seconds, "it was still compiling");
+    };
+    if status.success() {
+        return Ok(());
+    }
+    if status.signal() == Some(Signal::XCPU.as_raw()) {
+        return crossed("compile_seconds", request.seconds, "it used that much processor time");
+    }
+    // Rust's words for an allocation that failed, and the system's for a mapping that did.
+    if message.contains("memory allocation of") || message.contains("Cannot allocate memory") {
+        return crossed("compile_memory_bytes", request.memory_bytes, "it ran out of memory");
+    }
+    Err(CompileError::Failed { status: status.to_string(), message: shown(message.trim(), 2_000) })
+}
+
+/// Waits for a child, and kills it at the limit: none.
+fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if started.elapsed() >= limit {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// The beginning of what a child says; the rest is read and dropped, so that it does not block.
+fn read_bounded(mut from: impl Read) -> String {
+    let mut kept = Vec::new();
+    // A broken pipe ends the message, nothing else.
+    let _ = from.by_ref().take(STDERR_BYTES).read_to_end(&mut kept);
+    let _ = io::copy(&mut from, &mut io::sink());
+    String::from_utf8_lossy(&kept).into_owned()
+}

@@ -1,0 +1,201 @@
+//! What a driver's file is, found out before anything of it is compiled or run.
+//!
+//! The whole file is parsed and validated here with the features the engine has, so a cut or forged file stops at a
+//! typed error. What a file imports and which generation of the contract it exports are read from it and nowhere else.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+use wasmparser::{Encoding, Parser, Payload, Validator};
+
+use crate::{bounds::Bounds, engine, error::shown_line, generations::GENERATIONS};
+
+/// The interface a driver exports, without its version.
+pub const CONTRACT: &str = "cardinal:reader/driver";
+
+/// What a file turned out to be. There is no way to have one for a file that cannot be a driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// SHA-256 of the file, in lower-case hexadecimal.
+    pub digest: String,
+    /// The size of the file.
+    pub bytes: u64,
+    /// The contract it exports.
+    pub contract: ContractVersion,
+    /// What it imports. Empty: a driver that asks for anything is refused.
+    pub imports: Vec<String>,
+}
+
+impl Inspection {
+    /// The generation of the contract, which is its major version.
+    pub fn generation(&self) -> u64 {
+        self.contract.major
+    }
+}
+
+/// A version of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ContractVersion {
+    /// The generation.
+    pub major: u64,
+    /// Growth within the generation.
+    pub minor: u64,
+    /// Words only.
+    pub patch: u64,
+}
+
+impl std::fmt::Display for ContractVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// Why a file cannot be a driver here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InspectError {
+    /// Larger than the bound.
+    #[error("the file has {bytes} bytes, more than the bound component_bytes ({limit}); is it a release build?")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// Nothing WebAssembly knows.
+    #[error("this is no WebAssembly file (it does not begin with `\\0asm`); a driver is a component, a .wasm file")]
+    NotWasm,
+    /// A module that was not made into a component.
+    #[error(
+        "this is a WebAssembly core module, not a component; build it with `cargo xtask drivers`, or run `wasm-tools component new` on it"
+    )]
+    CoreModule,
+    /// Cut, damaged, or using what the engine does not allow.
+    #[error(
+        "the file is damaged, cut short, or uses a WebAssembly feature that is switched off: {message} (at byte {offset}); get it again from its publisher"
+    )]
+    Invalid {
+        /// Where.
+        offset: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// It wants something from the host.
+    #[error("a driver may import nothing, this one wants: {}; it must be built without WASI (target wasm32-unknown-unknown)", .0.join(", "))]
+    Imports(Vec<String>),
+    /// A component, but not a driver.
+    #[error("this component does not export {CONTRACT}, so it is no reader driver")]
+    NoContract,
+    /// The name of the contract has no usable version.
+    #[error("this component exports {0:?}; a version such as @1.0.0 is wanted")]
+    ContractName(String),
+    /// Two generations in one file.
+    #[error("this component exports {CONTRACT} more than once ({0} and {1}); a driver has one")]
+    TwoContracts(ContractVersion, ContractVersion),
+    /// A generation this host does not serve.
+    #[error("this driver was built for {CONTRACT}@{file}, this host serves generation {}; get a build of the driver for it, or another version of Cardinal", list(.host))]
+    Generation {
+        /// The file's.
+        file: ContractVersion,
+        /// Those of this host.
+        host: Vec<u64>,
+    },
+}
+
+fn list(generations: &[u64]) -> String {
+    generations.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Looks at a file.
+///
+/// # Errors
+/// Why it cannot be a driver on this host, and what to do about it.
+pub fn inspect(file: &[u8], bounds: &Bounds) -> Result<Inspection, InspectError> {
+    let bytes = file.len() as u64;
+    if bytes > bounds.component_bytes {
+        return Err(InspectError::TooLarge { bytes, limit: bounds.component_bytes });
+    }
+    if !file.starts_with(b"\0asm") {
+        return Err(InspectError::NotWasm);
+    }
+    let outline = outline(file)?;
+    // Before validation: a file of a later generation may well use later features, and its generation is the better answer.
+    let contract = outline.contract()?;
+    if !GENERATIONS.contains(&contract.major) {
+        return Err(InspectError::Generation { file: contract, host: GENERATIONS.to_vec() });
+    }
+    Validator::new_with_features(engine::FEATURES).validate_all(file).map_err(|error| invalid(&error))?;
+    if !outline.imports.is_empty() {
+        return Err(InspectError::Imports(outline.imports));
+    }
+    Ok(Inspection { digest: digest(file), bytes, contract, imports: outline.imports })
+}
+
+/// SHA-256 in lower-case hexadecimal.
+fn digest(file: &[u8]) -> String {
+    Sha256::digest(file).iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The names a component shows to the outside.
+#[derive(Default)]
+struct Outline {
+    imports: Vec<String>,
+    contracts: Vec<String>,
+}
+
+impl Outline {
+    fn contract(&self) -> Result<ContractVersion, InspectError> {
+        let mut versions = self
+            .contracts
+            .iter()
+            .map(|name| version(name).ok_or_else(|| InspectError::ContractName(shown_line(name, 100))));
+        let first = versions.next().ok_or(InspectError::NoContract)??;
+        match versions.next() {
+            None => Ok(first),
+            Some(second) => Err(InspectError::TwoContracts(first, second?)),
+        }
+    }
+}
+
+/// The names of the outermost component; parts nested in it are not its own.
+fn outline(file: &[u8]) -> Result<Outline, InspectError> {
+    let mut outline = Outline::default();
+    let mut depth = 0_u32;
+    let mut parser = Parser::new(0);
+    parser.set_features(engine::FEATURES);
+    for payload in parser.parse_all(file) {
+        match payload.map_err(|error| invalid(&error))? {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(InspectError::CoreModule),
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth = depth.saturating_add(1),
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    outline.imports.push(shown_line(import.map_err(|error| invalid(&error))?.name.name, 200));
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    let name = export.map_err(|error| invalid(&error))?.name.name;
+                    if name.split('@').next() == Some(CONTRACT) {
+                        outline.contracts.push(name.to_owned());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(outline)
+}
+
+fn version(name: &str) -> Option<ContractVersion> {
+    let mut parts = name.split_once('@')?.1.split('.').map(|part| part.parse().ok());
+    let version = ContractVersion { major: parts.next()??, minor: parts.next()??, patch: parts.next()?? };
+    parts.next().is_none().then_some(version)
+}
+
+fn invalid(error: &wasmparser::BinaryReaderError) -> InspectError {
+    InspectError::Invalid { offset: error.offset(), message: shown_line(error.message(), 300) }
+}

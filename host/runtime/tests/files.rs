@@ -1,0 +1,196 @@
+//! Files that are no drivers, each turned away with a reason, and the child that compiles those that are.
+
+mod common;
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use cardinal_runtime::{
+    Bounds, CompileCommand, CompileError, Compiler, Driver, InspectError, LoadError, Runtime, RuntimeError,
+    SessionError,
+};
+use common::{assert_works, context, guest, hostile, options, runtime};
+
+fn inspected(wasm: &[u8]) -> InspectError {
+    match runtime().load(wasm, &Bounds::default()) {
+        Err(LoadError::Inspect(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn replace(file: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut file = file.to_vec();
+    let found: Vec<_> = (0..file.len() - from.len()).filter(|&at| file[at..].starts_with(from.as_bytes())).collect();
+    assert!(!found.is_empty());
+    for at in found {
+        file[at..at + to.len()].copy_from_slice(to.as_bytes());
+    }
+    file
+}
+
+#[test]
+fn a_sound_driver_says_what_it_is() {
+    let wasm = guest("guest-hostile");
+    let driver = hostile(&runtime());
+    assert_eq!(driver.label(), "test/hostile@1.0.0");
+    assert_eq!(driver.digest().len(), 64);
+    let inspection = driver.inspection();
+    assert_eq!((inspection.generation(), inspection.bytes), (1, wasm.len() as u64));
+    assert_eq!(inspection.contract.to_string(), "1.0.0");
+    assert!(inspection.imports.is_empty());
+    assert_eq!(driver.manifest().modes[0].transports.len(), 3);
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused_in_words() {
+    let wasm = guest("guest-hostile");
+    let bounds = Bounds::default();
+    let runtime = runtime();
+    for length in (0..wasm.len()).step_by(1_021) {
+        match runtime.load(&wasm[..length], &bounds) {
+            Err(LoadError::Inspect(
+                InspectError::Invalid { .. } | InspectError::NotWasm | InspectError::NoContract,
+            )) => {}
+            other => panic!("cut at {length}: {other:?}"),
+        }
+    }
+    assert!(inspected(&wasm[..wasm.len() / 2]).to_string().contains("damaged, cut short"));
+}
+
+#[test]
+fn a_changed_byte_is_refused_or_harmless() {
+    let wasm = guest("guest-liar");
+    for at in (8..wasm.len()).step_by(97) {
+        let mut wasm = wasm.clone();
+        wasm[at] ^= 0x55;
+        // What passes is a valid component still; nothing may panic.
+        let _ = cardinal_runtime::inspect::inspect(&wasm, &Bounds::default());
+    }
+}
+
+#[test]
+fn each_wrong_file_has_its_own_words() {
+    assert_eq!(inspected(b"#!/bin/sh\n"), InspectError::NotWasm);
+    assert_eq!(inspected(&wat::parse_str("(module)").unwrap()), InspectError::CoreModule);
+    assert_eq!(inspected(&wat::parse_str("(component)").unwrap()), InspectError::NoContract);
+    let wants = wat::parse_str(
+        r#"(component
+            (import "wasi:filesystem/types@0.2.0" (instance))
+            (import "wasi:cli/environment@0.2.0" (instance))
+            (instance $d)
+            (export "cardinal:reader/driver@1.0.0" (instance $d)))"#,
+    );
+    let error = inspected(&wants.unwrap());
+    assert_eq!(
+        error.to_string(),
+        "a driver may import nothing, this one wants: wasi:filesystem/types@0.2.0, wasi:cli/environment@0.2.0; it must be built without WASI (target wasm32-unknown-unknown)"
+    );
+    let small = Bounds { component_bytes: 1_000, ..Bounds::default() };
+    let error = runtime().load(&guest("guest-hostile"), &small).unwrap_err();
+    assert!(matches!(error, LoadError::Inspect(InspectError::TooLarge { limit: 1_000, .. })), "{error:?}");
+}
+
+#[test]
+fn another_generation_is_named_and_a_later_minor_is_welcome() {
+    let wasm = guest("guest-hostile");
+    let two = inspected(&replace(&wasm, "cardinal:reader/driver@1.0.0", "cardinal:reader/driver@2.0.0"));
+    assert_eq!(
+        two.to_string(),
+        "this driver was built for cardinal:reader/driver@2.0.0, this host serves generation 1; get a build of the driver for it, or another version of Cardinal"
+    );
+    let later = replace(&wasm, "cardinal:reader/driver@1.0.0", "cardinal:reader/driver@1.3.0");
+    let driver = runtime().load(&later, &Bounds::default()).unwrap();
+    assert_eq!(driver.inspection().contract.to_string(), "1.3.0");
+    assert_works(&mut driver.open_blocking(context("dial", &[]), &Bounds::default()).unwrap());
+}
+
+#[test]
+fn a_name_without_the_exports_is_no_driver() {
+    let hollow = wat::parse_str(r#"(component (instance $d) (export "cardinal:reader/driver@1.0.0" (instance $d)))"#);
+    let error = runtime().load(&hollow.unwrap(), &Bounds::default()).unwrap_err();
+    assert!(matches!(&error, LoadError::Contract(why) if why.contains("describe")), "{error:?}");
+}
+
+#[test]
+fn a_describe_that_traps_is_told_and_stops_nobody() {
+    let runtime = runtime();
+    let mut neighbour = hostile(&runtime).open_blocking(context("dial", &[]), &Bounds::default()).unwrap();
+    let error = runtime.load(&guest("guest-liar"), &Bounds::default()).unwrap_err();
+    assert!(matches!(error, LoadError::Describe(SessionError::Trap { export: "describe", .. })), "{error:?}");
+    assert_works(&mut neighbour);
+}
+
+/// A runtime whose compile command is a line of shell.
+fn with_child(script: &str) -> (tempfile::TempDir, Runtime) {
+    let folder = tempfile::tempdir().unwrap();
+    let compiler = Compiler::Child(CompileCommand {
+        program: "/bin/sh".into(),
+        args: vec!["-c".into(), script.into(), "compile".into()],
+    });
+    let runtime = Runtime::new(options(), &folder.path().join("drivers"), compiler).unwrap();
+    (folder, runtime)
+}
+
+fn compiled(result: Result<Driver, LoadError>) -> CompileError {
+    match result {
+        Err(LoadError::Compile(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_child_that_hangs_is_killed_at_the_limit() {
+    let (_folder, runtime) = with_child("exec /bin/sleep 600");
+    let bounds = Bounds { compile_seconds: 1, ..Bounds::default() };
+    let error = compiled(runtime.load(&guest("guest-hostile"), &bounds));
+    assert!(matches!(error, CompileError::Bound { name: "compile_seconds", limit: 1, .. }), "{error:?}");
+}
+
+#[test]
+fn a_child_that_fails_or_lies_is_no_way_in() {
+    let wasm = guest("guest-hostile");
+    let (_folder, runtime) =
+        with_child("while :; do echo 'the disk is on fire'; done | /usr/bin/head -c 100000 >&2; exit 3");
+    match compiled(runtime.load(&wasm, &Bounds::default())) {
+        CompileError::Failed { status, message } => {
+            assert!(status.contains('3') && message.starts_with("the disk is on fire\n"), "{status} {message}");
+            assert!(message.len() < 3_000, "bounded");
+        }
+        other => panic!("{other:?}"),
+    }
+    let (_folder, runtime) = with_child("exit 0");
+    let error = compiled(runtime.load(&wasm, &Bounds::default()));
+    assert!(matches!(error, CompileError::NotInCache { .. }), "{error:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let missing = Compiler::Child(CompileCommand { program: "/no/such/program".into(), args: Vec::new() });
+    let runtime = Runtime::new(options(), &folder.path().join("drivers"), missing).unwrap();
+    assert!(matches!(compiled(runtime.load(&wasm, &Bounds::default())), CompileError::Start { .. }));
+}
+
+#[test]
+fn compiling_is_bounded_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(options(), &folder.path().join("drivers"), common::compiler()).unwrap();
+    // Less than the program itself and its engine need, and enough to be started.
+    let bounds = Bounds { compile_memory_bytes: 96 << 20, ..Bounds::default() };
+    let error = compiled(runtime.load(&guest("guest-hostile"), &bounds));
+    assert!(matches!(error, CompileError::Bound { name: "compile_memory_bytes", .. }), "{error:?}");
+    // The same file with room: nothing of the failure stays behind.
+    assert!(runtime.load(&guest("guest-hostile"), &Bounds::default()).is_ok());
+    let left: Vec<_> =
+        fs::read_dir(folder.path().join("drivers")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["code"]);
+}
+
+#[test]
+fn the_folder_of_compiled_drivers_is_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("drivers");
+    Runtime::new(options(), &cache, Compiler::InProcess).unwrap();
+    assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o755)).unwrap();
+    match Runtime::new(options(), &cache, Compiler::InProcess) {
+        Err(RuntimeError::Engine(error)) => assert!(error.to_string().contains("chmod 700"), "{error}"),
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+}

@@ -1,0 +1,129 @@
+//! Sessions as a server has them: on the workers, waiting for room, saved and resumed.
+
+mod common;
+
+use std::time::Duration;
+
+use cardinal_domain::driver::{Context, Input, Output};
+use cardinal_runtime::{Accounts, Bounds, Compiler, EngineOptions, Runtime, SessionError};
+use common::{context, guest, hostile, line, options, runtime};
+
+fn on_tokio<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+#[test]
+fn a_looping_driver_costs_a_worker_and_nobody_else() {
+    let driver = hostile(&runtime());
+    let bounds = Bounds { call_deadline_ms: 2_000, ..Bounds::default() };
+    on_tokio(async {
+        let mut looping = driver.open(context("dial", &[]), &bounds).await.unwrap();
+        let mut neighbour = driver.open(context("dial", &[]), &bounds).await.unwrap();
+        let mut endless = std::pin::pin!(looping.handle(0, line("loop")));
+        // Started, and not to end while the neighbour works a hundred times on the other worker.
+        assert!(tokio::time::timeout(Duration::from_millis(50), endless.as_mut()).await.is_err());
+        for _ in 0..100 {
+            let echoed = neighbour.handle(0, line("echo x")).await.unwrap();
+            assert_eq!(echoed, [Output::Send(b"x".to_vec())]);
+        }
+        assert_eq!(endless.await.unwrap_err().bound(), Some("call_deadline_ms"));
+    });
+}
+
+#[test]
+fn state_ids_and_books_go_along_from_instance_to_instance() {
+    let runtime = runtime();
+    let driver = hostile(&runtime);
+    let bounds = Bounds::default();
+    on_tokio(async {
+        let mut session = driver.open(context("dial", &[]), &bounds).await.unwrap();
+        for _ in 0..3 {
+            session.handle(10, line("echo x")).await.unwrap();
+        }
+        session.handle(20, line("timers 16")).await.unwrap();
+        session.handle(30, line("card 1")).await.unwrap();
+        let saved = session.save().await.unwrap();
+        let books: Accounts = session.accounts().clone();
+        drop(session);
+        assert_eq!(runtime.live_sessions(), 0, "asleep, it costs no instance");
+
+        let asleep = Context { saved, ..context("dial", &[]) };
+        let mut session = driver.resume(asleep.clone(), books.clone(), &bounds).await.unwrap();
+        assert_eq!(session.handle(40, Input::Resumed).await.unwrap(), [Output::Send(vec![3])]);
+        assert!(matches!(session.handle(50, line("card 1")).await, Err(SessionError::Contract { .. })));
+
+        let mut session = driver.resume(asleep, books, &bounds).await.unwrap();
+        session.handle(60, Input::Timer(0)).await.unwrap();
+        session.handle(70, line("timers 16")).await.unwrap();
+        assert_eq!(session.handle(80, line("timers 17")).await.unwrap_err().bound(), Some("timers"));
+    });
+}
+
+#[test]
+fn a_full_host_makes_wait_and_does_not_fail() {
+    let cache = tempfile::tempdir().unwrap();
+    let options = EngineOptions { live_sessions: 1, ..options() };
+    let runtime = Runtime::new(options, &cache.path().join("drivers"), Compiler::InProcess).unwrap();
+    let driver = hostile(&runtime);
+    let bounds = Bounds::default();
+    on_tokio(async {
+        let first = driver.open(context("dial", &[]), &bounds).await.unwrap();
+        let mut second = std::pin::pin!(driver.open(context("dial", &[]), &bounds));
+        assert!(tokio::time::timeout(Duration::from_millis(50), second.as_mut()).await.is_err());
+        // A full pool does not keep a driver from being installed.
+        runtime.load(&guest("cardinal-generic"), &bounds).unwrap();
+        drop(first);
+        second.await.unwrap();
+    });
+    // A crossed bound gives its place back, too; and a blocking caller waits as well.
+    let mut session = driver.open_blocking(context("dial", &[]), &bounds).unwrap();
+    let waiting = std::thread::spawn({
+        let (driver, bounds) = (driver.clone(), bounds.clone());
+        move || driver.open_blocking(context("dial", &[]), &bounds).map(drop)
+    });
+    session.handle_blocking(0, line("trap")).unwrap_err();
+    assert_eq!(waiting.join().unwrap(), Ok(()));
+}
+
+#[test]
+fn an_abandoned_call_ends_the_session() {
+    let runtime = runtime();
+    let driver = hostile(&runtime);
+    on_tokio(async {
+        let mut session = driver.open(context("dial", &[]), &Bounds::default()).await.unwrap();
+        let call = tokio::time::timeout(Duration::from_millis(20), session.handle(0, line("loop"))).await;
+        assert!(call.is_err());
+        assert!(session.has_ended());
+        assert_eq!(session.handle(0, line("echo x")).await, Err(SessionError::Ended));
+    });
+}
+
+#[test]
+fn many_sessions_at_once_keep_to_themselves() {
+    let driver = hostile(&runtime());
+    on_tokio(async {
+        let tasks: Vec<_> = (0..40_u8)
+            .map(|number| {
+                let driver = driver.clone();
+                async move {
+                    let mut session = driver.open(context("dial", &[]), &Bounds::default()).await.unwrap();
+                    for _ in 0..number {
+                        session.handle(0, line("echo x")).await.unwrap();
+                    }
+                    if number % 5 == 0 {
+                        session.handle(0, line("trap")).await.unwrap_err();
+                    } else {
+                        assert_eq!(session.save().await.unwrap(), Some(vec![number]));
+                    }
+                }
+            })
+            .map(|task| Box::pin(task) as std::pin::Pin<Box<dyn Future<Output = ()>>>)
+            .collect();
+        let local = tokio::task::LocalSet::new();
+        let tasks: Vec<_> = tasks.into_iter().map(|task| local.spawn_local(task)).collect();
+        local.await;
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}

@@ -1,0 +1,183 @@
+//! The site's printers, queues, devices, readers and config keys: read whole into memory, changed in one transaction.
+
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+
+use cardinal_domain::{
+    event::EventBody,
+    names::{DeviceName, NameError, PrinterName, QueueName, ReaderName},
+    plan::Change,
+    site::{Device, Printer, Queue, Reader, Site},
+};
+use serde::de::DeserializeOwned;
+use sqlx::Row as _;
+
+use crate::{Store, StoreError, connect::Write};
+
+/// A site without its people: small, and looked at on every swipe, so it is kept in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Setup {
+    /// Config keys that differ from their default.
+    pub config: BTreeMap<String, String>,
+    /// Printers by name.
+    pub printers: BTreeMap<PrinterName, Printer>,
+    /// Queues by name.
+    pub queues: BTreeMap<QueueName, Queue>,
+    /// Devices by name.
+    pub devices: BTreeMap<DeviceName, Device>,
+    /// Readers by name.
+    pub readers: BTreeMap<ReaderName, Reader>,
+}
+
+impl Store {
+    /// The setup as of the last committed change.
+    pub fn setup(&self) -> Arc<Setup> {
+        let setup = self.inner.setup.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Arc::clone(&setup)
+    }
+
+    /// The whole site, people included.
+    ///
+    /// # Errors
+    /// The database broke, or holds a row that cannot be read.
+    pub async fn site(&self) -> Result<Site, StoreError> {
+        let setup = self.setup();
+        Ok(Site {
+            config: setup.config.clone(),
+            user: self.users().await?,
+            printer: setup.printers.values().cloned().collect(),
+            queue: setup.queues.values().cloned().collect(),
+            device: setup.devices.values().cloned().collect(),
+            reader: setup.readers.values().cloned().collect(),
+        })
+    }
+
+    /// Carries out a plan: all of it, or nothing. Jobs held unassigned are given to users that are new.
+    ///
+    /// # Errors
+    /// The database refused (a card or a reference in use) or broke; a queue with open jobs cannot be removed.
+    pub async fn apply(&self, changes: &[Change], events: Vec<EventBody>) -> Result<(), StoreError> {
+        let mut write = self.write("change the site").await?;
+        // Cards move between users in one plan, so all that change hands are freed before any is given.
+        for change in changes {
+            if let Change::PutUser(user) = change {
+                crate::users::free_cards(&mut write, &user.name).await?;
+            }
+        }
+        for change in changes {
+            carry_out(&mut write, change).await?;
+        }
+        write.count("site", 1).await?;
+        write.tell(events).await?;
+        write.commit().await?;
+        self.reload_setup().await
+    }
+
+    pub(crate) async fn reload_setup(&self) -> Result<(), StoreError> {
+        let mut setup = Setup::default();
+        for row in self.rows("SELECT name, value FROM config").await? {
+            setup.config.insert(column(&row, 0)?, column(&row, 1)?);
+        }
+        for printer in self.specs::<Printer>("SELECT spec FROM printer").await? {
+            setup.printers.insert(printer.name.clone(), printer);
+        }
+        for queue in self.specs::<Queue>("SELECT spec FROM queue").await? {
+            setup.queues.insert(queue.name.clone(), queue);
+        }
+        for device in self.specs::<Device>("SELECT spec FROM device").await? {
+            setup.devices.insert(device.name.clone(), device);
+        }
+        for reader in self.specs::<Reader>("SELECT spec FROM reader").await? {
+            setup.readers.insert(reader.name.clone(), reader);
+        }
+        *self.inner.setup.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(setup);
+        Ok(())
+    }
+
+    async fn rows(&self, sql: &'static str) -> Result<Vec<sqlx::any::AnyRow>, StoreError> {
+        sqlx::query(sql).fetch_all(&self.inner.pool).await.map_err(StoreError::sql("read the site"))
+    }
+
+    async fn specs<T: DeserializeOwned>(&self, sql: &'static str) -> Result<Vec<T>, StoreError> {
+        let read = |row: &sqlx::any::AnyRow| {
+            serde_json::from_str(&column::<String>(row, 0)?).map_err(StoreError::unreadable("part of the site"))
+        };
+        self.rows(sql).await?.iter().map(read).collect()
+    }
+}
+
+fn column<'r, T: sqlx::Decode<'r, sqlx::Any> + sqlx::Type<sqlx::Any>>(
+    row: &'r sqlx::any::AnyRow,
+    index: usize,
+) -> Result<T, StoreError> {
+    row.try_get(index).map_err(StoreError::unreadable("part of the site"))
+}
+
+/// A name out of a column that may be empty.
+pub(crate) fn name<T: FromStr<Err = NameError>>(text: Option<String>) -> Result<Option<T>, StoreError> {
+    text.map(|text| text.parse()).transpose().map_err(StoreError::unreadable("name"))
+}
+
+async fn carry_out(write: &mut Write<'_>, change: &Change) -> Result<(), StoreError> {
+    // Each statement is whole, so that what can be run is what can be read here.
+    const PUT_PRINTER: &str = "INSERT INTO printer (name, spec) VALUES ($1, $2) \
+                               ON CONFLICT (name) DO UPDATE SET spec = excluded.spec";
+    const PUT_QUEUE: &str = "INSERT INTO queue (name, spec, printer) VALUES ($1, $2, $3) \
+                             ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, printer = excluded.printer";
+    const PUT_DEVICE: &str = "INSERT INTO device (name, spec, printer) VALUES ($1, $2, $3) \
+                              ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, printer = excluded.printer";
+    const PUT_READER: &str = "INSERT INTO reader (name, spec, device) VALUES ($1, $2, $3) \
+                              ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, device = excluded.device";
+    match change {
+        Change::Config(name, Some(value)) => {
+            let sql = "INSERT INTO config (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+            run(write, sql, &[Some(name), Some(value)]).await
+        }
+        Change::Config(name, None) => run(write, "DELETE FROM config WHERE name = $1", &[Some(name)]).await,
+        Change::PutUser(user) => crate::users::put(write, user).await,
+        Change::RemoveUser(user) => run(write, "DELETE FROM users WHERE name = $1", &[Some(user.name.as_str())]).await,
+        Change::PutPrinter(printer) => {
+            run(write, PUT_PRINTER, &[Some(printer.name.as_str()), Some(&spec(printer)?)]).await
+        }
+        Change::RemovePrinter(printer) => {
+            run(write, "DELETE FROM printer WHERE name = $1", &[Some(printer.name.as_str())]).await
+        }
+        Change::PutQueue(queue) => {
+            let printer = queue.printer.as_ref().map(PrinterName::as_str);
+            run(write, PUT_QUEUE, &[Some(queue.name.as_str()), Some(&spec(queue)?), printer]).await
+        }
+        Change::RemoveQueue(queue) => {
+            let jobs = crate::jobs::open_in_queue(write, &queue.name).await?;
+            if jobs > 0 {
+                return Err(StoreError::QueueInUse { queue: queue.name.to_string(), jobs });
+            }
+            run(write, "DELETE FROM queue WHERE name = $1", &[Some(queue.name.as_str())]).await
+        }
+        Change::PutDevice(device) => {
+            let put = [Some(device.name.as_str()), Some(&spec(device)?), Some(device.printer.as_str())];
+            run(write, PUT_DEVICE, &put).await
+        }
+        Change::RemoveDevice(device) => {
+            run(write, "DELETE FROM device WHERE name = $1", &[Some(device.name.as_str())]).await
+        }
+        Change::PutReader(reader) => {
+            let put = [Some(reader.name.as_str()), Some(&spec(reader)?), Some(reader.device.as_str())];
+            run(write, PUT_READER, &put).await
+        }
+        Change::RemoveReader(reader) => {
+            run(write, "DELETE FROM reader WHERE name = $1", &[Some(reader.name.as_str())]).await
+        }
+    }
+}
+
+fn spec<T: serde::Serialize>(entity: &T) -> Result<String, StoreError> {
+    serde_json::to_string(entity).map_err(StoreError::unreadable("part of the site"))
+}
+
+/// Runs one statement with text parameters.
+pub(crate) async fn run(write: &mut Write<'_>, sql: &'static str, values: &[Option<&str>]) -> Result<(), StoreError> {
+    let mut query = sqlx::query(sql);
+    for value in values {
+        query = query.bind(value.map(str::to_owned));
+    }
+    query.execute(&mut *write.tx).await.map(drop).map_err(StoreError::sql("change the site"))
+}
