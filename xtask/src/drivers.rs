@@ -20,7 +20,8 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
     let guests = select(workspace, names)?;
     // The guests inherit the workspace's `rust-version`, as this crate does.
     let way = WasmTarget::find(env!("CARGO_PKG_RUST_VERSION"))?;
-    println!("Compiling {} guests with {way}.", guests.len());
+    let packages: Vec<&str> = guests.iter().map(|guest| guest.package.as_str()).collect();
+    println!("Compiling {} with {way}.", packages.join(", "));
 
     let folder = workspace.target.join("wasm");
     let mut cargo = workspace.cargo();
@@ -70,4 +71,19 @@ fn replace(path: &Path, content: &[u8]) -> Result<bool> {
     file.write_all(content)?;
     file.persist(path)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::replace;
+
+    #[test]
+    fn a_file_is_written_only_when_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wasm");
+        assert!(replace(&path, b"one").unwrap());
+        assert!(!replace(&path, b"one").unwrap());
+        assert!(replace(&path, b"two").unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+    }
 }

@@ -5,8 +5,13 @@
 #![allow(clippy::print_stdout, reason = "a command of the project talks to the person who called it")]
 
 mod apt;
+mod bench;
+mod checks;
+mod demo;
 mod drivers;
 mod process;
+mod setup;
+mod steps;
 mod wasm_target;
 mod workspace;
 
@@ -27,6 +32,24 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Print, tap a card and see the paper come out, on this machine and without hardware
+    #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --once")]
+    Demo {
+        /// End by itself, with success only if the document arrived whole
+        #[arg(long)]
+        once: bool,
+    },
+    /// Check everything: format, lints, unit, property, component and end-to-end tests
+    Test,
+    /// Measure, and print a table
+    #[command(after_help = "Example:\n  cargo xtask bench")]
+    Bench {
+        /// Passed on to the benchmarks
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        argument: Vec<String>,
+    },
+    /// Install the programs that the tests talk to (Debian packages), as far as they are missing
+    Setup,
     /// Compile the drivers (and the guests of the tests) to WebAssembly components
     #[command(after_help = "Examples:\n  cargo xtask drivers\n  cargo xtask drivers cardinal-generic")]
     Drivers {
@@ -48,6 +71,10 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let workspace = Workspace::find()?;
     match command {
+        Command::Demo { once } => demo::run(&workspace, once),
+        Command::Test => checks::run(&workspace),
+        Command::Bench { argument } => bench::run(&workspace, &argument),
+        Command::Setup => setup::run(),
         Command::Drivers { package } => drivers::build(&workspace, &package),
     }
 }

@@ -23,8 +23,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs a program and gives what it wrote to standard output; its complaints become part of the error.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output =
-        command.stdin(Stdio::null()).output().with_context(|| format!("starting `{}`", shown(command)))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting `{}`", shown(command)))?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         bail!("`{}` ended with {}: {}", shown(command), output.status, complaint.trim());

@@ -94,7 +94,7 @@ impl fmt::Display for WasmTarget {
         match self {
             Self::Installed => write!(f, "the installed {TARGET} target"),
             Self::Debian(debian) => {
-                write!(f, "Debian's rustc {}, compiling the standard library too (once, a few minutes)", debian.version)
+                write!(f, "Debian's rustc {} and, the first time, its standard library (a few minutes)", debian.version)
             }
         }
     }
@@ -133,7 +133,7 @@ fn install_debian(needed: Version) -> Result<()> {
     apt::update(&PACKAGES)?;
     let [compiler, _] = PACKAGES;
     let Some(offered) = apt::candidate(compiler)? else {
-        bail!("this system's package archives have no {compiler}; run:\n    {RUSTUP_COMMAND}");
+        bail!("this system's package archives have no {compiler}");
     };
     if let Some(version) = Version::parse(&offered)
         && version < needed
@@ -141,7 +141,7 @@ fn install_debian(needed: Version) -> Result<()> {
         bail!(
             "Debian's {compiler} is {version} here, and the drivers need {needed} or later. The newer one comes with \
              Debian's security archive: see that `deb http://deb.debian.org/debian-security CODENAME-security main` is \
-             among the archives (CODENAME as in /etc/os-release), or run:\n    {RUSTUP_COMMAND}"
+             among the archives (CODENAME as in /etc/os-release)"
         );
     }
     apt::install(&PACKAGES)

@@ -285,7 +285,9 @@ impl Generic {
         }
         *until = now.saturating_add(BETWEEN_WARNINGS);
         let message = match trouble {
-            Trouble::TooLong => "dropped a line longer than `line_length`; does this reader end a card with `terminators`?",
+            Trouble::TooLong => {
+                "dropped a line longer than `line_length`; does this reader end a card with `terminators`?"
+            }
             Trouble::NotText => "dropped a line that is no printable text; is this reader set to send cards as text?",
             Trouble::NoMatch => "dropped a line that `card_pattern` does not match",
             Trouble::Flood => "dropped a card: too many wait for their verdict; is this a card reader?",

@@ -89,6 +89,8 @@ pub enum CompileError {
 
 /// How much of a child's standard error is kept.
 const STDERR_BYTES: u64 = 16 << 10;
+/// The words for it: Rust's for an allocation and for a thread's stack, and the system's for a mapping.
+const OUT_OF_MEMORY: [&str; 3] = ["memory allocation of", "failed to spawn thread", "Cannot allocate memory"];
 /// How often a child is looked at. A usual driver takes 50 ms.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -167,7 +169,6 @@ fn in_child(command: &CompileCommand, request: &CompileRequest) -> Result<(), Co
     let stderr = child.stderr.take();
     let reader = thread::spawn(move || stderr.map(read_bounded).unwrap_or_default());
     let status = wait(&mut child, Duration::from_secs(request.seconds)).map_err(failed)?;
-    let message = reader.join().unwrap_or_default();
     let crossed = |name, limit, detail: &str| Err(CompileError::Bound { name, limit, detail: detail.to_owned() });
     let Some(status) = status else {
         return crossed("compile_seconds", request.seconds, "it was still compiling");
@@ -175,11 +176,11 @@ fn in_child(command: &CompileCommand, request: &CompileRequest) -> Result<(), Co
     if status.success() {
         return Ok(());
     }
+    let message = reader.join().unwrap_or_default();
     if status.signal() == Some(Signal::XCPU.as_raw()) {
         return crossed("compile_seconds", request.seconds, "it used that much processor time");
     }
-    // Rust's words for an allocation that failed, and the system's for a mapping that did.
-    if message.contains("memory allocation of") || message.contains("Cannot allocate memory") {
+    if OUT_OF_MEMORY.iter().any(|words| message.contains(words)) {
         return crossed("compile_memory_bytes", request.memory_bytes, "it ran out of memory");
     }
     Err(CompileError::Failed { status: status.to_string(), message: shown(message.trim(), 2_000) })

@@ -20,7 +20,7 @@ fn bench() -> Bench {
     let options = EngineOptions { live_sessions: 4, ..EngineOptions::default() };
     let cache = engine::cache(&folder.path().join("drivers")).unwrap();
     let engine = engine::for_running(&cache, &options).unwrap();
-    Bench { _folder: folder, engine, options, bounds: Bounds { open_deadline_ms: 50, ..Bounds::default() } }
+    Bench { _folder: folder, engine, options, bounds: Bounds { instances: 2, ..Bounds::default() } }
 }
 
 impl Bench {
@@ -73,7 +73,7 @@ fn every_bound_of_a_store_has_its_name() {
             (start 1))
         (core instance (instantiate $m (with "" (instance (export "new" (func $new))))))"#;
     assert_eq!(name(bench.component(handles)), "component_handles");
-    let crowd = format!("(core module $m) {}", "(core instance (instantiate $m))".repeat(5));
+    let crowd = format!("(core module $m) {}", "(core instance (instantiate $m))".repeat(3));
     assert_eq!(name(bench.component(&crowd)), "instances");
     let memories = "(core module $m (memory 1)) (core instance (instantiate $m)) (core instance (instantiate $m))";
     let component = wat::parse_str(format!("(component {memories})")).unwrap();

@@ -80,7 +80,7 @@ pub enum InspectError {
         message: String,
     },
     /// It wants something from the host.
-    #[error("a driver may import nothing, this one wants: {}; it must be built without WASI (target wasm32-unknown-unknown)", .0.join(", "))]
+    #[error("a driver may import nothing, this one wants: {}; it must be built without WASI (target wasm32-unknown-unknown)", names(.0))]
     Imports(Vec<String>),
     /// A component, but not a driver.
     #[error("this component does not export {CONTRACT}, so it is no reader driver")]
@@ -99,6 +99,14 @@ pub enum InspectError {
         /// Those of this host.
         host: Vec<u64>,
     },
+}
+
+/// Names for people: the first few.
+fn names(all: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let more = all.len().saturating_sub(SHOWN);
+    let few = all.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if more == 0 { few } else { format!("{few} and {more} more") }
 }
 
 fn list(generations: &[u64]) -> String {
@@ -173,7 +181,8 @@ fn outline(file: &[u8]) -> Result<Outline, InspectError> {
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    outline.imports.push(shown_line(import.map_err(|error| invalid(&error))?.name.name, 200));
+                    let name = import.map_err(|error| invalid(&error))?.name.name;
+                    outline.imports.push(shown_line(name, 200));
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {

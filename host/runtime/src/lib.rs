@@ -23,6 +23,7 @@ mod workers;
 
 use std::{
     fmt, fs,
+    io::Read as _,
     num::NonZero,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -138,12 +139,16 @@ impl Runtime {
     /// Why the file cannot be a driver here.
     pub fn load_file(&self, path: &Path, bounds: &Bounds) -> Result<Driver, LoadError> {
         let failed = |source| LoadError::Read { path: path.to_owned(), source };
-        // The size first: a huge file is not to be read.
-        let bytes = fs::metadata(path).map_err(failed)?.len();
-        if bytes > bounds.component_bytes {
-            return Err(InspectError::TooLarge { bytes, limit: bounds.component_bytes }.into());
+        let limit = bounds.component_bytes;
+        let file = fs::File::open(path).map_err(failed)?;
+        // The size first, and not trusted: it may grow, or be no file with a size.
+        let bytes = file.metadata().map_err(failed)?.len();
+        if bytes > limit {
+            return Err(InspectError::TooLarge { bytes, limit }.into());
         }
-        self.load(&fs::read(path).map_err(failed)?, bounds)
+        let mut wasm = Vec::new();
+        file.take(limit.saturating_add(1)).read_to_end(&mut wasm).map_err(failed)?;
+        self.load(&wasm, bounds)
     }
 
     /// Loads a driver: inspects it, has it compiled, and asks it once what it is. Takes as long as compiling does: call

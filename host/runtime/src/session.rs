@@ -16,7 +16,8 @@ use crate::{
     bounds::Bounds,
     error::SessionError,
     generations::{Instance, OutputBounds},
-    guard::{self, Guard},
+    guard::{self, Export, Guard},
+    workers::Lost,
 };
 
 /// A session of a driver. Dropping it drops the instance.
@@ -67,7 +68,7 @@ impl Driver {
             let (driver, bounds) = (driver.clone(), bounds.clone());
             move || Live::open(driver, bounds, context, permit)
         };
-        let live = self.workers().run(opening).await.map_err(|_| SessionError::Ended)??;
+        let live = self.workers().run(opening).await.map_err(|lost| lost_in(guard::OPEN, lost))??;
         Ok(DriverSession { driver, bounds, accounts, late: Vec::new(), live: Some(live) })
     }
 
@@ -107,7 +108,7 @@ impl DriverSession {
         let live = self.take()?;
         self.accounts.input(&input);
         let returned = self.driver.workers().run(move || live.handle(now, input)).await;
-        self.settle(now, returned.map_err(|_| SessionError::Ended)?)
+        self.settle(now, returned.map_err(|lost| lost_in(guard::HANDLE, lost))?)
     }
 
     /// [`handle`](Self::handle) on this thread.
@@ -127,7 +128,7 @@ impl DriverSession {
     pub async fn save(&mut self) -> Result<Option<Vec<u8>>, SessionError> {
         let live = self.take()?;
         let returned = self.driver.workers().run(move || live.save()).await;
-        self.restore(returned.map_err(|_| SessionError::Ended)?)
+        self.restore(returned.map_err(|lost| lost_in(guard::SAVE, lost))?)
     }
 
     /// [`save`](Self::save) on this thread.
@@ -190,6 +191,9 @@ impl Live {
         context: Context,
         permit: OwnedSemaphorePermit,
     ) -> Result<Box<Self>, SessionError> {
+        bounds
+            .check(driver.options())
+            .map_err(|error| SessionError::Host { export: guard::OPEN.name, detail: error.to_string() })?;
         let mut store = guard::store(driver.engine(), &bounds);
         guard::OPEN.start(&mut store, &bounds, driver.options());
         match driver.prepared().open(&mut store, context) {
@@ -220,6 +224,10 @@ impl Live {
         }
         Ok((self, saved))
     }
+}
+
+fn lost_in(export: Export, _: Lost) -> SessionError {
+    SessionError::Host { export: export.name, detail: "the call was lost; the host's log says why".to_owned() }
 }
 
 fn refused(refused: Refused) -> SessionError {

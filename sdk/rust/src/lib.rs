@@ -96,7 +96,7 @@ macro_rules! driver {
         #[allow(unsafe_code)] // the exports of the component model are raw functions
         const _: () = {
             type Exported = $crate::export::Exported<$driver>;
-            $crate::export_driver! { Exported with_types_in $crate::bindings }
+            $crate::bindings::export_driver! { Exported with_types_in $crate::bindings }
         };
     };
 }

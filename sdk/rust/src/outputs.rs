@@ -1,8 +1,6 @@
 //! What a driver answers to an input, put together call by call.
 
-use crate::{
-    Answer, Card, Fault, Fetch, Id, Keepalive, Log, Millis, Output, Pair, Response, Status, Timer, Typed,
-};
+use crate::{Answer, Card, Fault, Fetch, Id, Keepalive, Log, Millis, Output, Pair, Response, Status, Timer, Typed};
 
 /// What should happen, carried out by the host in the order in which it was put here.
 #[derive(Debug, Default)]

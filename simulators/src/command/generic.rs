@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use cardinal_simulators::generic::{Event, Fault, GenericTerminal, Record, Settings};
 use cardinal_simulators::typing;
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -17,6 +17,7 @@ use super::duration;
 /// Prints `listening on ADDRESS` (or `dialing ADDRESS`) and then a line for each thing that happens. Every line typed
 /// is a card; a line of `!` and a fault's name misbehaves (`!drop`), `!wake` ends a silence. Runs until Ctrl-C.
 #[derive(Args)]
+#[command(group = ArgGroup::new("direction").required(true))]
 #[command(after_help = "\
 Examples:
   A terminal that waits for Cardinal; type card numbers to tap them:
@@ -29,10 +30,10 @@ Examples:
     cardinal-simulator generic --listen 127.0.0.1:7778 --fault rubbish --card 4711")]
 pub(crate) struct Arguments {
     /// Wait for the server at this address; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "dial", conflicts_with = "dial")]
+    #[arg(long, value_name = "ADDRESS", group = "direction")]
     listen: Option<SocketAddr>,
     /// Call the server at this address, again and again
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", group = "direction")]
     dial: Option<SocketAddr>,
     /// With --dial: our own address, such as 127.0.0.2
     #[arg(long, value_name = "ADDRESS", requires = "dial")]

@@ -56,9 +56,7 @@ impl GenericTerminal {
     pub async fn misbehave(&self, fault: Fault, card: &str) -> Result<(), NotConnected> {
         match fault {
             Fault::Rubbish => self.send(&rubbish(4096)).await,
-            Fault::Pieces => {
-                self.send_in_pieces(format!("{card}\n").as_bytes(), 1, Duration::from_millis(100)).await
-            }
+            Fault::Pieces => self.send_in_pieces(format!("{card}\n").as_bytes(), 1, Duration::from_millis(100)).await,
             Fault::Megabyte => self.send(&vec![b'7'; 1024 * 1024]).await,
             Fault::Flood => self.flood(1000, Duration::from_millis(1)).await,
             Fault::HalfLine => {

@@ -46,8 +46,8 @@ fn read_line(trace: &mut Trace, number: usize, line: &str) -> Result<(), String>
         return Ok(());
     }
     if let Some(rest) = line.strip_prefix('@') {
-        if trace.refused.is_some() {
-            return Err("nothing can happen after `open` gave a fault".to_owned());
+        if trace.refused.is_some() || matches!(trace.steps.last(), Some(Step { outcome: Outcome::Fault(_), .. })) {
+            return Err("nothing can happen after a fault: the session is over".to_owned());
         }
         let step = Tokens(rest).finish(|tokens| step(number, tokens))?;
         if trace.steps.last().is_some_and(|last| last.at > step.at) {

@@ -82,6 +82,9 @@ fn an_error_names_its_line() {
     assert_eq!(error("@0 resumed\n! not-now"), "line 4: only `save` can be put off");
     assert!(error("setting a").starts_with("line 3: wanted `setting key = value` as in the site's file:"));
     assert!(error("setting a = 1\nsetting a = 2").starts_with("line 4: the setting `a` stands twice"));
+    assert!(
+        error("@0 resumed\n! fault x\n@1 resumed").ends_with("nothing can happen after a fault: the session is over")
+    );
     assert_eq!(error("@0 resumed\nmode n"), "line 4: wanted a line beginning with `@`, `>`, `!` or `#`");
 }
 
@@ -203,9 +206,9 @@ prop_compose! {
         refused in option::weighted(0.1, fault()),
         mut steps in vec(step(), 0..4),
     ) -> Trace {
-        if refused.is_some() {
-            steps.clear();
-        }
+        let over = |step: &Step| matches!(step.outcome, Outcome::Fault(_));
+        let most = if refused.is_some() { 0 } else { steps.iter().position(over).map_or(steps.len(), |last| last + 1) };
+        steps.truncate(most);
         Trace { driver, mode, transport, settings, callback, memory, saved, refused, steps }
     }
 }

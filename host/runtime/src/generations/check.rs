@@ -37,6 +37,17 @@ pub(super) fn line(what: &str, given: String, most: usize) -> Checked<String> {
     Ok(if line.contains(char::is_control) { shown_line(&line, most) } else { line })
 }
 
+/// A paragraph: not too long, and with spaces for control characters except line ends.
+pub(super) fn paragraph(what: &str, given: String, most: usize) -> Checked<String> {
+    Ok(shown(&text(what, given, most)?, most))
+}
+
+/// A text that is written into configuration: not too long, and without control characters.
+pub(super) fn written(what: &str, given: String, most: usize) -> Checked<String> {
+    let written = text(what, given, most)?;
+    if written.contains(char::is_control) { wrong(format!("{what} has control characters")) } else { Ok(written) }
+}
+
 /// A list that is not too long.
 pub(super) fn list<T>(what: &str, list: Vec<T>, most: usize) -> Checked<Vec<T>> {
     if list.len() <= most { Ok(list) } else { wrong(format!("{} {what}, more than {most}", list.len())) }

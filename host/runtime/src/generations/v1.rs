@@ -152,7 +152,7 @@ fn mode(mode: wit::Mode) -> Result<Mode, CallError> {
     Ok(Mode {
         id: check::line("the id of a mode", mode.id, NAME)?,
         title: check::line("the title of a mode", mode.title, LINE)?,
-        summary: check::line("the summary of a mode", mode.summary, TEXT)?,
+        summary: check::paragraph("the summary of a mode", mode.summary, TEXT)?,
         transports: check::list("transports", mode.transports, ENTRIES)?
             .into_iter()
             .map(transport)
@@ -175,11 +175,11 @@ fn setting(setting: wit::Setting) -> Result<Setting, CallError> {
         let kind = check::line("the kind of a setting", setting.kind, NAME)?;
         return check::wrong(format!("the setting {key:?} has the kind {kind:?}; there are: {}", known.join(", ")));
     };
-    let value = |value| check::text("a value of a setting", value, TEXT);
+    let value = |value| check::written("a value of a setting", value, TEXT);
     Ok(Setting {
         key,
         title: check::line("the title of a setting", setting.title, LINE)?,
-        help: check::text("the help of a setting", setting.help, TEXT)?,
+        help: check::paragraph("the help of a setting", setting.help, TEXT)?,
         kind,
         default: setting.default.map(value).transpose()?,
         required: setting.required,

@@ -8,7 +8,7 @@ use std::hint::{black_box, spin_loop};
 use cardinal_sdk::{Log, Mode, Output, Setting, Status, prelude::*};
 
 /// How it is to misbehave, and how many lines it has echoed.
-struct Hostile {
+pub struct Hostile {
     save: String,
     echoed: u8,
 }

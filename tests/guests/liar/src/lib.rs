@@ -3,7 +3,7 @@
 use cardinal_sdk::prelude::*;
 
 /// Never opened.
-struct Liar;
+pub struct Liar;
 
 impl Driver for Liar {
     #[allow(clippy::panic, reason = "this is the trap")]

@@ -6,7 +6,7 @@ use cardinal_domain::driver::{Context, Input, Output};
 use cardinal_runtime::{Bounds, CompileCommand, Compiler, Driver, DriverSession, EngineOptions, Runtime};
 
 /// The bytes of a guest that `cargo xtask drivers` has built.
-pub fn guest(package: &str) -> Vec<u8> {
+pub(crate) fn guest(package: &str) -> Vec<u8> {
     let folder = std::env::var_os("CARDINAL_DRIVERS").map_or_else(
         || {
             let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
@@ -20,28 +20,28 @@ pub fn guest(package: &str) -> Vec<u8> {
 }
 
 /// The child of a host, as these tests have it.
-pub fn compiler() -> Compiler {
+pub(crate) fn compiler() -> Compiler {
     Compiler::Child(CompileCommand { program: env!("CARGO_BIN_EXE_cardinal-compile-driver").into(), args: Vec::new() })
 }
 
 /// Few sessions: each reserves address space.
-pub fn options() -> EngineOptions {
+pub(crate) fn options() -> EngineOptions {
     EngineOptions { live_sessions: 8, worker_threads: 2, ..EngineOptions::default() }
 }
 
 /// A runtime of a test's own. Compiled guests are shared by all tests.
-pub fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("compiled-guests");
     Runtime::new(options(), &cache, compiler()).unwrap()
 }
 
 /// The guest that misbehaves on demand.
-pub fn hostile(runtime: &Runtime) -> Driver {
+pub(crate) fn hostile(runtime: &Runtime) -> Driver {
     runtime.load(&guest("guest-hostile"), &Bounds::default()).unwrap()
 }
 
 /// A context with these settings.
-pub fn context(transport: &str, settings: &[(&str, &str)]) -> Context {
+pub(crate) fn context(transport: &str, settings: &[(&str, &str)]) -> Context {
     Context {
         mode: "any".to_owned(),
         transport: transport.to_owned(),
@@ -51,11 +51,11 @@ pub fn context(transport: &str, settings: &[(&str, &str)]) -> Context {
 }
 
 /// A line of text from the reader.
-pub fn line(text: &str) -> Input {
+pub(crate) fn line(text: &str) -> Input {
     Input::Received(text.as_bytes().to_vec())
 }
 
 /// The session does what it is asked.
-pub fn assert_works(session: &mut DriverSession) {
+pub(crate) fn assert_works(session: &mut DriverSession) {
     assert_eq!(session.handle_blocking(0, line("echo x")).unwrap(), [Output::Send(b"x".to_vec())]);
 }

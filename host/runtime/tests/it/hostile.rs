@@ -1,13 +1,11 @@
 //! A driver does its worst, one bound or rule at a time. Each time the error names it, the session is over, and a session
 //! beside it on the same engine goes on as if nothing had been.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
+use crate::common::{assert_works, context, hostile, line, runtime};
 use cardinal_domain::driver::{Call, Fault, Input, Output};
 use cardinal_runtime::{Bounds, Driver, SessionError};
-use common::{assert_works, context, hostile, line, runtime};
 
 /// Gives a fresh session this line, and checks all that must hold whatever goes wrong.
 fn worst(driver: &Driver, transport: &str, deed: &str) -> SessionError {

@@ -1,12 +1,10 @@
 //! Sessions as a server has them: on the workers, waiting for room, saved and resumed.
 
-mod common;
-
 use std::time::Duration;
 
+use crate::common::{context, guest, hostile, line, options, runtime};
 use cardinal_domain::driver::{Context, Input, Output};
 use cardinal_runtime::{Accounts, Bounds, Compiler, EngineOptions, Runtime, SessionError};
-use common::{context, guest, hostile, line, options, runtime};
 
 fn on_tokio<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
@@ -83,6 +81,31 @@ fn a_full_host_makes_wait_and_does_not_fail() {
     });
     session.handle_blocking(0, line("trap")).unwrap_err();
     assert_eq!(waiting.join().unwrap(), Ok(()));
+}
+
+#[test]
+fn the_default_engine_holds_as_many_sessions_as_it_promises() {
+    let cache = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(EngineOptions::default(), &cache.path().join("drivers"), Compiler::InProcess).unwrap();
+    let driver = hostile(&runtime);
+    let started = std::time::Instant::now();
+    let mut sessions: Vec<_> = (0..EngineOptions::default().live_sessions)
+        .map(|_| driver.open_blocking(context("dial", &[]), &Bounds::default()).unwrap())
+        .collect();
+    let opened = started.elapsed();
+    for session in &mut sessions {
+        crate::common::assert_works(session);
+    }
+    println!("{} sessions: {opened:?} to open, {:?} to call each once", sessions.len(), started.elapsed() - opened);
+    assert_eq!(runtime.live_sessions(), sessions.len());
+}
+
+#[test]
+fn bounds_beyond_the_engine_are_refused_at_the_door() {
+    let driver = hostile(&runtime());
+    let bounds = Bounds { memory_bytes: 1 << 40, ..Bounds::default() };
+    let error = driver.open_blocking(context("dial", &[]), &bounds).unwrap_err();
+    assert!(matches!(&error, SessionError::Host { detail, .. } if detail.contains("memory_bytes")), "{error}");
 }
 
 #[test]

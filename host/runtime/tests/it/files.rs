@@ -1,14 +1,12 @@
 //! Files that are no drivers, each turned away with a reason, and the child that compiles those that are.
 
-mod common;
-
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
+use crate::common::{assert_works, context, guest, hostile, options, runtime};
 use cardinal_runtime::{
     Bounds, CompileCommand, CompileError, Compiler, Driver, InspectError, LoadError, Runtime, RuntimeError,
     SessionError,
 };
-use common::{assert_works, context, guest, hostile, options, runtime};
 
 fn inspected(wasm: &[u8]) -> InspectError {
     match runtime().load(wasm, &Bounds::default()) {
@@ -147,6 +145,21 @@ fn a_child_that_hangs_is_killed_at_the_limit() {
 }
 
 #[test]
+fn processor_time_is_bounded_too() {
+    let (_folder, runtime) = with_child("ulimit -St 1; while :; do :; done");
+    let error = compiled(runtime.load(&guest("guest-hostile"), &Bounds::default()));
+    assert!(matches!(error, CompileError::Bound { name: "compile_seconds", .. }), "{error:?}");
+}
+
+#[test]
+fn a_file_is_read_no_further_than_it_may_be_long() {
+    let runtime = runtime();
+    let load = |path: &str| runtime.load_file(path.as_ref(), &Bounds::default());
+    assert!(matches!(load("/dev/zero"), Err(LoadError::Inspect(InspectError::TooLarge { .. }))));
+    assert!(matches!(load("/no/such/file"), Err(LoadError::Read { .. })));
+}
+
+#[test]
 fn a_child_that_fails_or_lies_is_no_way_in() {
     let wasm = guest("guest-hostile");
     let (_folder, runtime) =
@@ -170,9 +183,9 @@ fn a_child_that_fails_or_lies_is_no_way_in() {
 #[test]
 fn compiling_is_bounded_in_memory() {
     let folder = tempfile::tempdir().unwrap();
-    let runtime = Runtime::new(options(), &folder.path().join("drivers"), common::compiler()).unwrap();
-    // Less than the program itself and its engine need, and enough to be started.
-    let bounds = Bounds { compile_memory_bytes: 96 << 20, ..Bounds::default() };
+    let runtime = Runtime::new(options(), &folder.path().join("drivers"), crate::common::compiler()).unwrap();
+    // Less than the child needs for itself.
+    let bounds = Bounds { compile_memory_bytes: 16 << 20, ..Bounds::default() };
     let error = compiled(runtime.load(&guest("guest-hostile"), &bounds));
     assert!(matches!(error, CompileError::Bound { name: "compile_memory_bytes", .. }), "{error:?}");
     // The same file with room: nothing of the failure stays behind.

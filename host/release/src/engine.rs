@@ -1,0 +1,338 @@
+//! The engine: what all parts share, and the verbs of an operator.
+//!
+//! It owns the one way a job is changed ([`Engine::change`]): the pure rule decides, the store commits, and only then is
+//! anything done, such as removing the files of a job at its end.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use cardinal_domain::{
+    event::{EventBody, EventKind},
+    job::{Job, JobState},
+    job_life::{self, JobError, JobInput},
+    names::{JobId, PrinterName, QueueName, TraceId},
+    nearest::nearest,
+};
+use cardinal_store::{Store, StoreError};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    ReleaseError, ReleaseLimits, ReleaseOptions,
+    delivery::{self, Work},
+    ipp, scan,
+    spool::Spool,
+};
+
+/// A client that may not print is told of once in so long.
+const REFUSED_EVERY: Duration = Duration::from_secs(60);
+/// How many such clients are remembered.
+const MOST_REFUSED: usize = 1024;
+/// How long to wait before the store is asked again to commit what has already happened.
+const COMMIT_AGAIN: Duration = Duration::from_secs(1);
+
+/// The release engine. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Release {
+    engine: Arc<Engine>,
+}
+
+impl Release {
+    /// Opens the spool, mends what a crash left (design: what a client was told is taken is there again, and nothing is
+    /// printed twice), and takes up the deliveries that were under way. No printer is waited for.
+    ///
+    /// # Errors
+    /// The spool folder cannot be used, or the store failed.
+    pub async fn start(store: Store, options: ReleaseOptions) -> Result<Self, ReleaseError> {
+        let spool_error = |source| ReleaseError::Spool { folder: options.spool.clone(), source };
+        let spool = Spool::open(&options.spool).map_err(spool_error)?;
+        let client = reqwest::Client::builder()
+            .connect_timeout(options.limits.connect_timeout())
+            // A printer chooses no other address for us, and no environment variable a way through somebody else.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            // A connection that died while idle would look like one lost in the middle of a document.
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(ReleaseError::Client)?;
+        let found = spool.list().map_err(spool_error)?;
+        let engine = Arc::new(Engine {
+            store,
+            spool,
+            base: options.base,
+            client,
+            requests: Semaphore::new(options.limits.max_requests),
+            limits: options.limits,
+            workers: Mutex::default(),
+            announced: Mutex::default(),
+            refused: Mutex::default(),
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        scan::mend(&engine, found).await?;
+        Ok(Self { engine })
+    }
+
+    /// Jobs that were just committed as `releasing`: hands each to its printer's worker. Never blocks.
+    pub fn deliver(&self, trace: TraceId, jobs: Vec<Job>) {
+        for job in jobs {
+            self.engine.hand_over(trace, &job);
+        }
+    }
+
+    /// An operator releases a held job to a printer.
+    ///
+    /// # Errors
+    /// There is no such job or printer, the job is not held, or the store failed.
+    pub async fn release(&self, trace: TraceId, id: JobId, printer: PrinterName) -> Result<Job, ReleaseError> {
+        let setup = self.engine.store.setup();
+        if !setup.printers.contains_key(&printer) {
+            let known: Vec<_> = setup.printers.keys().map(PrinterName::as_str).collect();
+            let nearest = nearest(printer.as_str(), &known);
+            return Err(ReleaseError::NoSuchPrinter { printer, nearest });
+        }
+        let job = self.engine.change(trace, id, JobInput::Release { printer, device: None }).await?;
+        self.engine.hand_over(trace, &job);
+        Ok(job)
+    }
+
+    /// Takes a job that was released but of which nothing was sent yet back to held.
+    ///
+    /// # Errors
+    /// There is no such job, it is not waiting for its printer, or the store failed.
+    pub async fn hold(&self, trace: TraceId, id: JobId, reason: &str) -> Result<Job, ReleaseError> {
+        let input = JobInput::Failed { reason: reason.to_owned(), maybe_printed: false, retry: false };
+        self.engine
+            .change_by(id, |job| match job.state {
+                JobState::Releasing => job_life::step(job, trace, input),
+                state => {
+                    let hint = "only a job that waits for its printer can be held again";
+                    Err(JobError { number: job.number, state, hint })
+                }
+            })
+            .await
+    }
+
+    /// Cancels a job and removes its document.
+    ///
+    /// # Errors
+    /// There is no such job, its printer has it already, or the store failed.
+    pub async fn cancel(&self, trace: TraceId, id: JobId, reason: &str) -> Result<Job, ReleaseError> {
+        self.engine.change(trace, id, JobInput::Cancel { reason: reason.to_owned() }).await
+    }
+
+    /// The IPP server: `POST /queues/{name}`. Serve it with connection info (`SocketAddr`), and close it before
+    /// [`Release::shutdown`].
+    pub fn router(&self) -> axum::Router {
+        ipp::router(Arc::clone(&self.engine))
+    }
+
+    /// Orderly end: no new jobs, transfers under way may end (bounded). What is not at its end by then is taken up at the
+    /// next start.
+    pub async fn shutdown(&self) {
+        let engine = &self.engine;
+        engine.stop.cancel();
+        engine.tasks.close();
+        if tokio::time::timeout(engine.limits.shutdown_timeout(), engine.tasks.wait()).await.is_err() {
+            tracing::warn!("a transfer did not end in time; its printer will be asked about it at the next start");
+            engine.abort.cancel();
+            engine.tasks.wait().await;
+        }
+    }
+}
+
+/// What all parts share.
+pub(crate) struct Engine {
+    pub(crate) store: Store,
+    pub(crate) spool: Spool,
+    pub(crate) base: PathBuf,
+    pub(crate) limits: ReleaseLimits,
+    pub(crate) client: reqwest::Client,
+    /// A permit for each IPP request being served.
+    pub(crate) requests: Semaphore,
+    workers: Mutex<HashMap<PrinterName, mpsc::UnboundedSender<Work>>>,
+    /// Jobs that were announced by Create-Job and whose document may still come.
+    pub(crate) announced: Mutex<HashSet<JobId>>,
+    /// When a client that may not print was last told of.
+    refused: Mutex<HashMap<IpAddr, Instant>>,
+    /// No new work.
+    pub(crate) stop: CancellationToken,
+    /// Nothing at all any more.
+    abort: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// A lock whose holder panicked guards nothing that could be half-done here.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    /// Runs a task that a shutdown waits for, and in the end breaks off.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let abort = self.abort.clone();
+        self.tasks.spawn(async move {
+            let _ = abort.run_until_cancelled(work).await;
+        });
+    }
+
+    /// Tells the job what happened, commits what follows, and removes the files of a job that is at its end.
+    pub(crate) async fn change(&self, trace: TraceId, id: JobId, input: JobInput) -> Result<Job, ReleaseError> {
+        self.change_by(id, |job| job_life::step(job, trace, input)).await
+    }
+
+    pub(crate) async fn change_by(
+        &self,
+        id: JobId,
+        rule: impl FnOnce(&mut Job) -> Result<Vec<EventBody>, JobError> + Send,
+    ) -> Result<Job, ReleaseError> {
+        let job = self.store.change_job(id, rule).await?.ok_or(ReleaseError::NoSuchJob { id })??;
+        if job.state.is_final() {
+            self.remove_files(id).await;
+        }
+        Ok(job)
+    }
+
+    /// The same for something that has happened whether the store takes it or not: it is told until it does. None: the job
+    /// has moved on meanwhile, or the host is stopping.
+    pub(crate) async fn commit(&self, trace: TraceId, id: JobId, input: JobInput) -> Option<Job> {
+        loop {
+            match self.change(trace, id, input.clone()).await {
+                Ok(job) => return Some(job),
+                Err(ReleaseError::Store(error)) => {
+                    tracing::error!(job = %id, ?input, error = &error as &dyn std::error::Error, "a job cannot be changed");
+                }
+                Err(error) => {
+                    tracing::info!(job = %id, ?input, %error, "a job has moved on");
+                    return None;
+                }
+            }
+            self.stop.run_until_cancelled(tokio::time::sleep(COMMIT_AGAIN)).await?;
+        }
+    }
+
+    /// Files that cannot be removed now are removed at the next start.
+    pub(crate) async fn remove_files(&self, id: JobId) {
+        if let Err(error) = self.spool.remove(id).await {
+            tracing::error!(job = %id, %error, "a job's files cannot be removed");
+        }
+    }
+
+    /// Gives a job to its printer's worker, which is started if it is not running.
+    pub(crate) fn hand_over(self: &Arc<Self>, trace: TraceId, job: &Job) {
+        let Some(printer) = &job.printer else {
+            tracing::error!(job = %job.id, "a job without a printer was to be delivered");
+            return;
+        };
+        let work = Work { trace, id: job.id };
+        let mut workers = lock(&self.workers);
+        let worker = workers.entry(printer.clone()).or_insert_with(|| {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            self.spawn(delivery::worker(Arc::clone(self), printer.clone(), receiver));
+            sender
+        });
+        // A worker ends only when the host stops; the job is then taken up at the next start.
+        let _ = worker.send(work);
+    }
+
+    /// Whether jobs of this queue pass straight on, and where to.
+    pub(crate) fn passes_on(&self, queue: &QueueName) -> Option<PrinterName> {
+        self.store.setup().queues.get(queue).filter(|queue| !queue.hold).and_then(|queue| queue.printer.clone())
+    }
+
+    /// A job's document is whole and on disk: it is held, or with a queue that does not hold goes straight on. Both steps
+    /// are one commit, so that no crash leaves a job waiting for nobody.
+    pub(crate) async fn arrived(
+        self: &Arc<Self>,
+        trace: TraceId,
+        id: JobId,
+        bytes: u64,
+        sha256: String,
+    ) -> Result<Job, ReleaseError> {
+        let job = self
+            .change_by(id, |job| {
+                let mut events = job_life::step(job, trace, JobInput::Arrived { bytes, sha256 })?;
+                if let Some(printer) = self.passes_on(&job.queue) {
+                    events.extend(job_life::step(job, trace, JobInput::Release { printer, device: None })?);
+                }
+                Ok(events)
+            })
+            .await?;
+        if job.state == JobState::Releasing {
+            self.hand_over(trace, &job);
+        }
+        Ok(job)
+    }
+
+    /// An event for a client that may not print, at most one a minute for each address.
+    pub(crate) async fn tell_refused(&self, client: IpAddr, queue: &QueueName) {
+        {
+            let mut refused = lock(&self.refused);
+            if refused.get(&client).is_some_and(|told| told.elapsed() < REFUSED_EVERY) {
+                return;
+            }
+            if refused.len() >= MOST_REFUSED {
+                refused.retain(|_, told| told.elapsed() < REFUSED_EVERY);
+                if refused.len() >= MOST_REFUSED {
+                    return;
+                }
+            }
+            refused.insert(client, Instant::now());
+        }
+        let message = format!("{client} may not print to {queue}; add its network to the queue's `allow` list if it should");
+        let event = EventBody::new(TraceId::new(), EventKind::JobRefused, message)
+            .fact("queue", queue.to_string())
+            .fact("client", client.to_string());
+        self.record(vec![event]).await;
+    }
+
+    /// Stores events that nothing depends on.
+    pub(crate) async fn record(&self, events: Vec<EventBody>) {
+        if let Err(error) = self.store.record(events).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "events cannot be stored");
+        }
+    }
+
+    /// The trace of a job's life, for what goes on after a restart.
+    pub(crate) async fn trace_of(&self, id: JobId) -> Result<TraceId, StoreError> {
+        self.store.trace_of_job(id).await
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use cardinal_domain::time::Timestamp;
+
+    use super::*;
+
+    pub(crate) fn a_job() -> Job {
+        Job {
+            id: JobId::new(),
+            number: 7,
+            queue: QueueName::new("find-me").unwrap(),
+            owner: "ada".to_owned(),
+            user: None,
+            name: "letter".to_owned(),
+            format: "application/pdf".to_owned(),
+            bytes: 5,
+            sha256: "00".to_owned(),
+            options: BTreeMap::new(),
+            state: JobState::Held,
+            reason: String::new(),
+            doubtful: false,
+            printer: None,
+            device: None,
+            remote: None,
+            created: Timestamp(0),
+            changed: Timestamp(0),
+        }
+    }
+}

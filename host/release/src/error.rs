@@ -1,0 +1,46 @@
+//! How the release engine fails.
+
+use std::path::PathBuf;
+
+use cardinal_domain::{
+    job_life::JobError,
+    names::{JobId, PrinterName},
+};
+use cardinal_store::StoreError;
+
+/// Why the release engine could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// The spool folder cannot be used.
+    #[error("cannot use the spool folder {folder}: check that it is a folder of the user that runs Cardinal, with space")]
+    Spool {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no such job.
+    #[error("no job has the id {id}; `cardinal job list` shows them")]
+    NoSuchJob {
+        /// What was asked for.
+        id: JobId,
+    },
+    /// There is no such printer.
+    #[error("no printer {printer:?}{nearest}; `cardinal printer list` shows them", printer = printer.as_str())]
+    NoSuchPrinter {
+        /// What was asked for.
+        printer: PrinterName,
+        /// A hint at what may have been meant.
+        nearest: String,
+    },
+    /// The job is where that cannot be done.
+    #[error(transparent)]
+    Refused(#[from] JobError),
+    /// No HTTP client could be made; only a broken system does that.
+    #[error("cannot make an HTTP client")]
+    Client(#[source] reqwest::Error),
+}

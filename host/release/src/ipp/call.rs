@@ -1,0 +1,250 @@
+//! One IPP request and its answer: what every operation checks alike, and how answers are made.
+
+use cardinal_domain::{job::Job, site::Queue};
+use ipp::{
+    IppHeader,
+    attribute::{IppAttribute, IppAttributeGroup, IppAttributes},
+    model::{DelimiterTag, IppVersion, StatusCode},
+    value::IppValue,
+};
+
+use crate::{
+    engine::Engine,
+    message::Message,
+    values::{self, as_integer, as_text, attribute, each},
+};
+
+/// The owner of a job whose client gives no name.
+const NOBODY: &str = "anonymous";
+
+/// Why an operation was not carried out.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+    pub(crate) unsupported: Vec<IppAttribute>,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), unsupported: Vec::new() }
+    }
+
+    pub(crate) fn bad(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::ClientErrorBadRequest, message)
+    }
+
+    /// Ours to mend: the chain goes to the log, not to the client.
+    pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "an IPP request could not be served");
+        Self::new(StatusCode::ServerErrorTemporaryError, "the print server has a problem of its own; try again later")
+    }
+}
+
+impl From<cardinal_store::StoreError> for Refusal {
+    fn from(error: cardinal_store::StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+/// What an operation answers.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) unsupported: Vec<IppAttribute>,
+    pub(crate) groups: Vec<IppAttributeGroup>,
+}
+
+impl Answer {
+    pub(crate) fn of(group: IppAttributeGroup) -> Self {
+        Self { unsupported: Vec::new(), groups: vec![group] }
+    }
+}
+
+pub(crate) fn group(tag: DelimiterTag, attributes: Vec<IppAttribute>) -> IppAttributeGroup {
+    let mut group = IppAttributeGroup::new(tag);
+    *group.attributes_mut() = attributes;
+    group
+}
+
+/// An encoded response.
+pub(crate) fn encode(request: &IppHeader, answer: Result<Answer, Refusal>) -> Vec<u8> {
+    let (status, message, unsupported, groups) = match answer {
+        Ok(answer) if answer.unsupported.is_empty() => (StatusCode::SuccessfulOk, None, Vec::new(), answer.groups),
+        Ok(answer) => {
+            (StatusCode::SuccessfulOkIgnoredOrSubstitutedAttributes, None, answer.unsupported, answer.groups)
+        }
+        Err(refusal) => (refusal.status, Some(refusal.message), refusal.unsupported, Vec::new()),
+    };
+    // The client's own version where it is one of ours, else the nearest to it.
+    let version = match request.version.0 >> 8 {
+        1 => IppVersion::v1_1(),
+        2 if request.version.0 <= IppVersion::v2_2().0 => request.version,
+        _ => IppVersion::v2_0(),
+    };
+    let mut attributes = IppAttributes::new();
+    let mut operation = vec![
+        attribute("attributes-charset", values::charset("utf-8")),
+        attribute("attributes-natural-language", values::language("en")),
+    ];
+    operation.extend(message.map(|message| attribute("status-message", values::text(&message))));
+    attributes.groups_mut().push(group(DelimiterTag::OperationAttributes, operation));
+    if !unsupported.is_empty() {
+        attributes.groups_mut().push(group(DelimiterTag::UnsupportedAttributes, unsupported));
+    }
+    attributes.groups_mut().extend(groups);
+    let header = IppHeader::new(version, status as i16, request.request_id);
+    [header.to_bytes(), attributes.to_bytes()].concat()
+}
+
+/// A request for one queue.
+pub(crate) struct Call {
+    pub(crate) queue: Queue,
+    /// `host[:port]` as the client reached us.
+    pub(crate) host: String,
+    pub(crate) message: Message,
+}
+
+impl Call {
+    /// What RFC 8011 §4.1 asks of every request.
+    pub(crate) fn check(message: &Message) -> Result<(), Refusal> {
+        let header = &message.header;
+        if !matches!(header.version.0 >> 8, 1 | 2) {
+            let message = format!("{} is not supported", header.version);
+            return Err(Refusal::new(StatusCode::ServerErrorVersionNotSupported, message));
+        }
+        if header.request_id <= 0 {
+            return Err(Refusal::bad("request-id must be above 0"));
+        }
+        let mut groups = message.attributes.groups().iter();
+        let operation = groups.next().filter(|group| group.tag() == DelimiterTag::OperationAttributes);
+        let mut first = operation.map(IppAttributeGroup::attributes).unwrap_or_default().iter();
+        let charset = first.next().filter(|first| first.name().as_str() == "attributes-charset");
+        let Some(charset) = charset.and_then(|charset| as_text(charset.value())) else {
+            return Err(Refusal::bad("attributes-charset must come first"));
+        };
+        if !first.next().is_some_and(|second| {
+            second.name().as_str() == "attributes-natural-language" && as_text(second.value()).is_some()
+        }) {
+            return Err(Refusal::bad("attributes-natural-language must come second"));
+        }
+        if !["utf-8", "us-ascii"].contains(&charset.to_ascii_lowercase().as_str()) {
+            let message = format!("charset {charset} is not supported; use utf-8");
+            return Err(Refusal::new(StatusCode::ClientErrorCharsetNotSupported, message));
+        }
+        Ok(())
+    }
+
+    /// An operation attribute.
+    pub(crate) fn operation(&self, name: &str) -> Option<&IppValue> {
+        self.message.get(DelimiterTag::OperationAttributes, name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.operation(name).and_then(as_text).filter(|text| !text.is_empty())
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
+        match self.operation(name) {
+            Some(IppValue::Boolean(flag)) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    /// The name that the client gives; nobody has checked it.
+    pub(crate) fn user(&self) -> String {
+        self.text("requesting-user-name").unwrap_or_else(|| NOBODY.to_owned())
+    }
+
+    fn path(&self) -> String {
+        format!("/queues/{}", self.queue.name)
+    }
+
+    pub(crate) fn printer_uri(&self) -> String {
+        format!("ipp://{}{}", self.host, self.path())
+    }
+
+    pub(crate) fn job_uri(&self, number: i32) -> String {
+        format!("{}/jobs/{number}", self.printer_uri())
+    }
+
+    /// That `printer-uri` is there and names this queue. Access was decided by the HTTP route; a request that names
+    /// another queue inside is not served.
+    pub(crate) fn check_printer_uri(&self) -> Result<(), Refusal> {
+        match self.operation("printer-uri") {
+            Some(IppValue::Uri(uri)) if path_of(uri) == Some(self.path().as_str()) => Ok(()),
+            Some(IppValue::Uri(uri)) => {
+                let message = format!("{} is not {}", values::clean(uri), self.printer_uri());
+                Err(Refusal::new(StatusCode::ClientErrorNotFound, message))
+            }
+            _ => Err(Refusal::bad("printer-uri is missing")),
+        }
+    }
+
+    /// The job that the request is about: by `job-uri`, or by `printer-uri` and `job-id`.
+    pub(crate) async fn job(&self, engine: &Engine) -> Result<Job, Refusal> {
+        let none = || Refusal::new(StatusCode::ClientErrorNotFound, "there is no such job");
+        let number = match self.operation("job-uri") {
+            Some(IppValue::Uri(uri)) => {
+                let number = path_of(uri).and_then(|path| path.strip_prefix(&format!("{}/jobs/", self.path())));
+                number.and_then(|number| number.parse().ok()).ok_or_else(none)?
+            }
+            Some(_) => return Err(Refusal::bad("job-uri is no uri")),
+            None => {
+                self.check_printer_uri()?;
+                let number = self.operation("job-id").and_then(as_integer);
+                number.ok_or_else(|| Refusal::bad("job-id or job-uri is missing"))?
+            }
+        };
+        engine.store.job_by_number(number).await?.filter(|job| job.queue == self.queue.name).ok_or_else(none)
+    }
+
+    /// Which attributes are wanted.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let names = |value: &IppValue| each(value).iter().filter_map(as_text).collect();
+        Wanted(self.operation("requested-attributes").map(names))
+    }
+}
+
+/// `requested-attributes`.
+pub(crate) struct Wanted(Option<Vec<String>>);
+
+impl Wanted {
+    /// Nothing was named.
+    pub(crate) fn is_default(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether it is named, by itself or as part of one of these groups.
+    pub(crate) fn names(&self, name: &str, groups: &[&str]) -> bool {
+        let named = self.0.as_deref().unwrap_or_default();
+        named.iter().any(|wanted| wanted == name || groups.contains(&wanted.as_str()))
+    }
+}
+
+/// The path of an address with a scheme and a host.
+fn path_of(uri: &str) -> Option<&str> {
+    let (scheme, rest) = uri.split_once("://")?;
+    if !["ipp", "ipps", "http", "https"].contains(&scheme) {
+        return None;
+    }
+    let path = rest.get(rest.find('/')?..)?;
+    path.split(['?', '#']).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        for (uri, path) in [
+            ("ipp://h:8631/queues/a", Some("/queues/a")),
+            ("ipp://h/queues/a?waitjob=false", Some("/queues/a")),
+            ("ipp://h", None),
+            ("file:///queues/a", None),
+            ("/queues/a", None),
+        ] {
+            assert_eq!(path_of(uri), path, "{uri}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Every key of `cardinal.toml`, with its help.
+
+use cardinal_release::RELEASE_LIMITS;
+use cardinal_runtime::{BOUNDS, ENGINE_OPTIONS};
+
+/// A key and what it does.
+pub struct Key {
+    /// Sections and key, joined by dots.
+    pub path: String,
+    /// What it does, with its unit.
+    pub help: String,
+}
+
+/// The keys that are not bounds.
+const PLAIN: &[(&str, &str)] = &[
+    ("data", "The folder for the store, the spool, installed drivers and compiled code. Owner-only rights."),
+    ("owner_token", "The file with the token that the command line and other API clients show. Owner-only rights."),
+    ("http.listen", "Where the API listens. Port 0 takes a free one."),
+    ("ipp.listen", "Where people print to: ipp://THIS-MACHINE:8631/queues/NAME. To take jobs from other machines, listen on an \
+      address they reach (such as \"0.0.0.0:8631\") and name their networks in the queue's `allow` list."),
+    ("store.durability", "\"process\": a killed process loses nothing, a power cut the last moments of events, never a job. \
+      \"power\": a power cut loses nothing either; each event waits for the disk."),
+    ("log.filter", "What is logged to standard error: error, warn, info, debug or trace, also by module (\"info,cardinal_release=debug\")."),
+    ("log.format", "\"text\" or \"json\"."),
+    ("drivers.bundled", "A folder of driver files (*.wasm) that are installed at start. Empty: the folder `drivers` beside the \
+      folder of the program, where the first-party drivers lie."),
+];
+
+/// Every key, in the order of the file.
+pub fn all() -> Vec<Key> {
+    let plain = PLAIN.iter().map(|(path, help)| Key { path: (*path).to_owned(), help: (*help).to_owned() });
+    let bound = |section: &'static str, table: &'static [cardinal_runtime::BoundInfo]| {
+        table.iter().map(move |info| Key {
+            path: format!("{section}.{}", info.name),
+            help: format!("{} ({})", info.reason, info.unit),
+        })
+    };
+    let release = RELEASE_LIMITS
+        .iter()
+        .map(|limit| Key { path: format!("release.{}", limit.name), help: format!("{} ({})", limit.reason, limit.unit) });
+    plain.chain(release).chain(bound("drivers.engine", ENGINE_OPTIONS)).chain(bound("drivers.bounds", BOUNDS)).collect()
+}

@@ -1,0 +1,210 @@
+//! `cardinal.toml`: what one host process needs. Everything else lives in the store.
+//!
+//! [`keys::KEYS`] is the one list of keys with their help; the file that `cardinal init` writes is made from it. Environment
+//! variables override: `CARDINAL_HTTP__LISTEN` is `listen` in `[http]`.
+
+mod keys;
+mod overrides;
+pub mod template;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use cardinal_domain::{site::DriverRef, strict_toml};
+use cardinal_release::ReleaseLimits;
+use cardinal_runtime::{Bounds, EngineOptions};
+use serde::{Deserialize, Serialize};
+
+/// The host process's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub data: PathBuf,
+    pub owner_token: PathBuf,
+    pub http: Http,
+    pub ipp: Ipp,
+    pub store: StoreConfig,
+    pub log: Log,
+    pub drivers: Drivers,
+    pub release: ReleaseLimits,
+    /// The folder that relative paths start from: where `cardinal.toml` lies.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    pub listen: SocketAddr,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ipp {
+    pub listen: SocketAddr,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    pub durability: Durability,
+}
+
+/// `store.durability`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    #[default]
+    Process,
+    Power,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+/// `log.format`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Drivers {
+    pub bundled: PathBuf,
+    pub engine: EngineOptions,
+    pub bounds: Bounds,
+    /// Bounds of single drivers, by `vendor/name`: what is not named there is as in `bounds`.
+    pub of: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: "data".into(),
+            owner_token: "owner.token".into(),
+            http: Http::default(),
+            ipp: Ipp::default(),
+            store: StoreConfig::default(),
+            log: Log::default(),
+            drivers: Drivers::default(),
+            release: ReleaseLimits::default(),
+            folder: PathBuf::new(),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: ([127, 0, 0, 1], 8630).into() }
+    }
+}
+
+impl Default for Ipp {
+    fn default() -> Self {
+        Self { listen: ([127, 0, 0, 1], 8631).into() }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Config {
+    /// Reads the file and what the environment overrides.
+    ///
+    /// # Errors
+    /// The file is not there, or something in it or in the environment is not known or does not fit.
+    pub fn load(file: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(file).with_context(|| {
+            format!(
+                "cannot read {}; make a host with `cardinal init DIR`, then say --config DIR/cardinal.toml or set CARDINAL_CONFIG",
+                file.display()
+            )
+        })?;
+        let read: Self = strict_toml::parse(&text).map_err(|error| anyhow!("{}: {error}", file.display()))?;
+        let mut config = overrides::apply(&read, |name| std::env::var(name).ok())?;
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        config.folder = std::path::absolute(folder).context("cannot tell the current folder")?;
+        for id in config.drivers.of.keys() {
+            DriverRef::try_from(id.clone()).map_err(|error| anyhow!("{}: [drivers.of]: {error}", file.display()))?;
+            config.bounds_of(id).with_context(|| format!("{}: [drivers.of.{id:?}]", file.display()))?;
+        }
+        Ok(config)
+    }
+
+    /// A path of the configuration, made absolute.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// A path in the data folder.
+    pub fn data_path(&self, name: &str) -> PathBuf {
+        self.folder.join(&self.data).join(name)
+    }
+
+    /// The bounds that hold for this driver (`vendor/name`).
+    ///
+    /// # Errors
+    /// An override of a bound that there is not, or out of range.
+    pub fn bounds_of(&self, driver: &str) -> Result<Bounds> {
+        let mut bounds = self.drivers.bounds.clone();
+        for (name, value) in self.drivers.of.get(driver).into_iter().flatten() {
+            let known: Vec<_> = cardinal_runtime::BOUNDS.iter().map(|info| info.name).collect();
+            *bounds.get_mut(name).ok_or_else(|| {
+                anyhow!("unknown bound {name:?}{}", cardinal_domain::nearest::nearest(name, &known))
+            })? = *value;
+        }
+        bounds.check(&self.drivers.engine)?;
+        Ok(bounds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cardinal.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(&file)
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        let config = load("").unwrap();
+        assert_eq!(config.http.listen.to_string(), "127.0.0.1:8630");
+        assert!(config.folder.is_absolute());
+    }
+
+    #[test]
+    fn unknown_keys_name_their_line_and_the_nearest_known() {
+        let error = load("\n[http]\nlisen = '127.0.0.1:1'\n").unwrap_err().to_string();
+        assert!(error.ends_with("line 3: unknown key \"lisen\" (did you mean \"listen\"?); known here: listen"), "{error}");
+        let error = load("[htp]\n").unwrap_err().to_string();
+        assert!(error.contains("line 1: unknown key \"htp\" (did you mean \"http\"?)"), "{error}");
+    }
+
+    #[test]
+    fn a_driver_can_have_bounds_of_its_own() {
+        let config = load("[drivers.bounds]\ntimers = 3\n[drivers.of.\"acme/x\"]\nmemory_bytes = 8388608\n").unwrap();
+        let bounds = config.bounds_of("acme/x").unwrap();
+        assert_eq!((bounds.timers, bounds.memory_bytes), (3, 8_388_608));
+        let error = format!("{:#}", load("[drivers.of.\"acme/x\"]\nmemory_byte = 1\n").unwrap_err());
+        assert!(error.contains("unknown bound \"memory_byte\" (did you mean \"memory_bytes\"?)"), "{error}");
+    }
+}

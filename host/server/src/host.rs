@@ -1,0 +1,197 @@
+//! One host process: opens what it owns, wires it together, and ends it in an orderly way.
+
+use std::{
+    fs::File,
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use cardinal_desk::Desk;
+use cardinal_domain::{
+    event::{EventBody, EventKind},
+    names::TraceId,
+};
+use cardinal_release::{Release, ReleaseOptions};
+use cardinal_runtime::{CompileCommand, Compiler, Runtime};
+use cardinal_store::{Durability, Store};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{self, Config},
+    drivers::Drivers,
+    http,
+    memory::Memory,
+    sessions::{Listeners, Services, Sessions},
+    token::OwnerToken,
+};
+
+/// How long open requests may take to end when the host stops.
+const REQUESTS_END: Duration = Duration::from_secs(10);
+
+/// A running host, as the API sees it.
+pub struct Host {
+    pub services: Arc<Services>,
+    pub sessions: Sessions,
+    pub token: OwnerToken,
+    /// One change of the site at a time: a plan holds only for the site it was made from.
+    pub applying: tokio::sync::Mutex<()>,
+    /// Set when the host stops: long answers end.
+    pub stopping: CancellationToken,
+}
+
+/// Where a running host listens, for the command line on the same machine.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Listening {
+    pub http: SocketAddr,
+    pub ipp: SocketAddr,
+}
+
+/// The file in the data folder that says where the host listens.
+pub const LISTENING: &str = "listening.json";
+
+/// Runs the host until it is told to stop. `ready` is called once every listener is up.
+///
+/// # Errors
+/// Why it cannot start: another host runs on the same data, a port is taken, the store does not open.
+pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
+    let data = config.path(&config.data);
+    private_folder(&data)?;
+    let _lock = lock(&data)?;
+    let host = Arc::new(start(config).await?);
+    let services = &host.services;
+    let config = &services.config;
+    let api = http::bind(config.http.listen, "http.listen").await?;
+    let ipp = http::bind(config.ipp.listen, "ipp.listen").await?;
+    let listening = Listening { http: api.local_addr()?, ipp: ipp.local_addr()? };
+    let requests = http::Requests::default();
+    let serving = [
+        tokio::spawn(http::serve(api, http::router(Arc::clone(&host)), requests.clone(), host.stopping.clone())),
+        tokio::spawn(http::serve(ipp, services.release.router(), requests.clone(), host.stopping.clone())),
+    ];
+    let file = config.data_path(LISTENING);
+    write_private(&file, serde_json::to_string(&listening)?.as_bytes())
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    let message = format!("the host is up: API on {}, IPP on {}", listening.http, listening.ipp);
+    services.store.record(vec![EventBody::new(TraceId::new(), EventKind::HostStarted, message)]).await?;
+    host.sessions.reconcile(&services.store.setup()).await;
+    ready(listening);
+
+    stop_signal().await?;
+    tracing::info!("stopping: no new connections, open work is finished");
+    let _ = std::fs::remove_file(&file);
+    host.stopping.cancel();
+    for server in serving {
+        let _ = server.await;
+    }
+    host.sessions.shutdown().await;
+    requests.finished(REQUESTS_END).await;
+    services.release.shutdown().await;
+    let stopped = EventBody::new(TraceId::new(), EventKind::HostStopped, "the host ended in an orderly way");
+    services.store.record(vec![stopped]).await?;
+    services.store.close().await;
+    Ok(())
+}
+
+async fn start(config: Config) -> Result<Host> {
+    let token = OwnerToken::read(&config.path(&config.owner_token))?;
+    let durability = match config.store.durability {
+        config::Durability::Process => Durability::Process,
+        config::Durability::Power => Durability::Power,
+    };
+    let store = Store::open(&config.data_path("cardinal.db"), durability).await?;
+    let program = std::env::current_exe().context("cannot tell where this program lies")?;
+    let compiler =
+        Compiler::Child(CompileCommand { program: program.clone(), args: vec!["compile-driver".into()] });
+    let runtime = Runtime::new(config.drivers.engine.clone(), &config.data_path("compiled"), compiler)?;
+    let folder = config.data_path("drivers");
+    private_folder(&folder)?;
+    let drivers = Drivers::new(runtime, store.clone(), folder, config.drivers.bounds.clone());
+    drivers.load_installed().await?;
+    drivers.install_folder(&bundled(&config, &program)).await?;
+    let memory = Memory::open(store.clone(), &config.data_path("host.key"))?;
+    let release = Release::start(
+        store.clone(),
+        ReleaseOptions {
+            spool: config.data_path("spool"),
+            base: config.folder.clone(),
+            limits: config.release.clone(),
+        },
+    )
+    .await?;
+    let services = Arc::new(Services {
+        desk: Desk::new(store.clone()),
+        listeners: Listeners::new(store.clone()),
+        config,
+        store,
+        release,
+        drivers,
+        memory,
+    });
+    Ok(Host {
+        sessions: Sessions::new(Arc::clone(&services)),
+        services,
+        token,
+        applying: tokio::sync::Mutex::default(),
+        stopping: CancellationToken::new(),
+    })
+}
+
+/// Where the first-party drivers lie: `PREFIX/drivers` for a program in `PREFIX/bin`.
+fn bundled(config: &Config, program: &Path) -> PathBuf {
+    if config.drivers.bundled.as_os_str().is_empty() {
+        program.parent().and_then(Path::parent).unwrap_or(Path::new("/")).join("drivers")
+    } else {
+        config.path(&config.drivers.bundled)
+    }
+}
+
+/// One host for one data folder; the lock goes with the process.
+fn lock(data: &Path) -> Result<File> {
+    let path = data.join("host.lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    if file.try_lock().is_err() {
+        bail!("another host already runs on {}; stop it first", data.display());
+    }
+    Ok(file)
+}
+
+/// A folder for this user alone; made if it is not there.
+///
+/// # Errors
+/// It cannot be made.
+pub fn private_folder(path: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot make the folder {}", path.display()))
+}
+
+/// A file for this user alone, whole or not there.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let part = path.with_extension("part");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&part, path)
+}
+
+async fn stop_signal() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! The listeners: a bounded number of connections, a bounded time for the head of a request, an orderly end.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result};
+use axum::{Router, body::Body, extract::connect_info::ConnectInfo, http::Request};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt as _;
+
+/// How many connections one listener serves at a time; a further one waits in the kernel's queue.
+const MOST_CONNECTIONS: usize = 1024;
+/// How long a client may take for the head of a request: a slow one gives its place back.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long to wait after a failed accept (no file descriptors left, as a rule).
+const AFTER_ERROR: Duration = Duration::from_millis(200);
+
+/// The connections being served, to be waited for at the end.
+#[derive(Clone, Default)]
+pub struct Requests(TaskTracker);
+
+impl Requests {
+    /// Waits until all are done, but not longer than this.
+    pub async fn finished(&self, longest: Duration) {
+        self.0.close();
+        if tokio::time::timeout(longest, self.0.wait()).await.is_err() {
+            tracing::warn!(open = self.0.len(), "stopping although requests are still open");
+        }
+    }
+}
+
+/// Opens a listener; `key` is the configuration key to be named if that fails.
+///
+/// # Errors
+/// The address is not this machine's, or the port is taken.
+pub async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: is the port free? Change {key} in cardinal.toml"))
+}
+
+/// Serves until stopped; then no connection is taken any more, and those that stand finish their request.
+pub async fn serve(listener: TcpListener, router: Router, requests: Requests, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let serving = connection(stream, peer, router.clone(), stop.clone());
+                requests.0.spawn(async move {
+                    serving.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(AFTER_ERROR).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+    let _ = stream.set_nodelay(true);
+    let service = router.map_request(move |request: Request<hyper::body::Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    tokio::pin!(serving);
+    let outcome: Result<(), _> = tokio::select! {
+        outcome = serving.as_mut() => outcome,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    // A client that goes away half way is nothing to tell of.
+    if let Err(error) = outcome {
+        tracing::debug!(%peer, %error, "a connection ended early");
+    }
+}

@@ -1,0 +1,69 @@
+//! The HTTP side: the API for the command line and other clients. Deny by default: every route asks for the owner's token,
+//! and a route that is not there asks for it, too.
+
+mod drivers;
+mod error;
+mod events;
+mod jobs;
+mod listener;
+mod readers;
+mod site;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderMap, header::AUTHORIZATION},
+    middleware::{self, Next},
+    response::Response,
+    routing::{get, post, put},
+};
+
+pub use self::{
+    error::ApiError,
+    listener::{Requests, bind, serve},
+    readers::ReaderView,
+    site::{ApplyQuery, Applied},
+};
+use crate::host::Host;
+
+/// The largest site that can be applied at once, in bytes: a hundred thousand users take about 15 MB.
+const LARGEST_SITE: usize = 64 << 20;
+
+/// The API.
+pub fn router(host: Arc<Host>) -> Router {
+    let largest_driver = usize::try_from(host.services.config.drivers.bounds.component_bytes).unwrap_or(usize::MAX);
+    Router::new()
+        .route("/api/v1/site", get(site::export).post(site::apply))
+        .route("/api/v1/site/{kind}", get(site::list))
+        .route("/api/v1/site/{kind}/{name}", put(site::put).get(site::show).delete(site::remove))
+        .route("/api/v1/reader", get(readers::list))
+        .route("/api/v1/reader/{name}", get(readers::show))
+        .route("/api/v1/reader/{name}/command", post(readers::command))
+        .route("/api/v1/job", get(jobs::list))
+        .route("/api/v1/job/{number}", get(jobs::show).delete(jobs::cancel))
+        .route("/api/v1/job/{number}/release", post(jobs::release))
+        .route("/api/v1/event", get(events::list))
+        .route("/api/v1/event/stream", get(events::stream))
+        .layer(DefaultBodyLimit::max(LARGEST_SITE))
+        .route(
+            "/api/v1/driver",
+            get(drivers::list).post(drivers::install).layer(DefaultBodyLimit::max(largest_driver.saturating_add(1))),
+        )
+        .route("/api/v1/driver/{vendor}/{name}", get(drivers::show).delete(drivers::remove))
+        .fallback(async || ApiError::not_found("there is no such page in the API; see docs/api.md"))
+        .layer(middleware::from_fn_with_state(Arc::clone(&host), authorise))
+        .with_state(host)
+}
+
+/// Nobody without the token comes to any handler.
+async fn authorise(
+    State(host): State<Arc<Host>>,
+    headers: HeaderMap,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if host.token.admits(shown) { Ok(next.run(request).await) } else { Err(ApiError::unauthorized()) }
+}

@@ -1,0 +1,193 @@
+//! The site: exported, applied, and changed one entity at a time. Every change goes through the same plan.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use cardinal_domain::{
+    event::{EventBody, EventKind},
+    names::TraceId,
+    plan::{self, Change, Line},
+    site::{Reader, Site},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::ApiError;
+use crate::{host::Host, readers};
+
+/// How a site is to be applied.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApplyQuery {
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Also remove what the file does not name.
+    pub prune: bool,
+}
+
+/// What was done, or would be.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Applied {
+    /// Whether it was done.
+    pub applied: bool,
+    /// What differs, in the order in which it is carried out.
+    pub lines: Vec<Line>,
+}
+
+pub(super) async fn export(State(host): State<Arc<Host>>) -> Result<Json<Site>, ApiError> {
+    Ok(Json(host.services.store.site().await?))
+}
+
+pub(super) async fn apply(
+    State(host): State<Arc<Host>>,
+    Query(query): Query<ApplyQuery>,
+    Json(wanted): Json<Value>,
+) -> Result<Json<Applied>, ApiError> {
+    let wanted = site(wanted)?;
+    change(&host, query, |_| Ok(wanted)).await
+}
+
+pub(super) async fn list(
+    State(host): State<Arc<Host>>,
+    Path(kind): Path<String>,
+) -> Result<Json<Vec<Value>>, ApiError> {
+    Ok(Json(entities(&host, &kind).await?))
+}
+
+pub(super) async fn show(
+    State(host): State<Arc<Host>>,
+    Path((kind, name)): Path<(String, String)>,
+) -> Result<Json<Value>, ApiError> {
+    find(&entities(&host, &kind).await?, &kind, &name).map(Json)
+}
+
+/// Adds or changes one entity.
+pub(super) async fn put(
+    State(host): State<Arc<Host>>,
+    Path((kind, name)): Path<(String, String)>,
+    Query(query): Query<ApplyQuery>,
+    Json(mut entity): Json<Value>,
+) -> Result<Json<Applied>, ApiError> {
+    known_kind(&kind)?;
+    if let Value::Object(fields) = &mut entity {
+        fields.insert("name".to_owned(), Value::String(name));
+    }
+    let wanted = site(json!({ kind: [entity] }))?;
+    change(&host, ApplyQuery { prune: false, ..query }, |_| Ok(wanted)).await
+}
+
+/// Removes one entity.
+pub(super) async fn remove(
+    State(host): State<Arc<Host>>,
+    Path((kind, name)): Path<(String, String)>,
+    Query(query): Query<ApplyQuery>,
+) -> Result<Json<Applied>, ApiError> {
+    known_kind(&kind)?;
+    change(&host, ApplyQuery { prune: true, ..query }, |current| {
+        let mut whole = serde_json::to_value(current).map_err(|error| ApiError::refused(error.to_string()))?;
+        let entities = whole.get_mut(&kind).and_then(Value::as_array_mut);
+        let before = entities.as_ref().map_or(0, |entities| entities.len());
+        let is_named = |entity: &Value| entity.get("name").and_then(Value::as_str) == Some(name.as_str());
+        let after = entities.map_or(0, |entities| {
+            entities.retain(|entity| !is_named(entity));
+            entities.len()
+        });
+        if before == after {
+            return Err(ApiError::not_found(format!("there is no {kind} {name:?}")));
+        }
+        site(whole)
+    })
+    .await
+}
+
+/// The one way to change the site: plan, check, store, and let the sessions follow.
+async fn change(
+    host: &Host,
+    query: ApplyQuery,
+    wanted: impl FnOnce(&Site) -> Result<Site, ApiError>,
+) -> Result<Json<Applied>, ApiError> {
+    let _applying = host.applying.lock().await;
+    let services = &host.services;
+    let current = services.store.site().await?;
+    let wanted = wanted(&current)?;
+    let plan = plan::plan(&current, &wanted, query.prune).map_err(|error| ApiError::refused(error.to_string()))?;
+    check_readers(host, &current, &plan.changes)?;
+    if query.dry_run || plan.changes.is_empty() {
+        return Ok(Json(Applied { applied: !query.dry_run, lines: plan.lines }));
+    }
+    let trace = TraceId::new();
+    let event = |line: &Line| EventBody::new(trace, EventKind::SiteChanged, line.to_string());
+    services.store.apply(&plan.changes, plan.lines.iter().map(event).collect()).await?;
+    host.sessions.reconcile(&services.store.setup()).await;
+    Ok(Json(Applied { applied: true, lines: plan.lines }))
+}
+
+/// What the pure plan cannot know: whether drivers, modes and settings fit, and whether two readers share an address.
+fn check_readers(host: &Host, current: &Site, changes: &[Change]) -> Result<(), ApiError> {
+    let services = &host.services;
+    let mut problems = Vec::new();
+    let mut after: BTreeMap<_, &Reader> = current.reader.iter().map(|reader| (&reader.name, reader)).collect();
+    let mut changed = BTreeSet::new();
+    for change in changes {
+        match change {
+            Change::PutReader(reader) => {
+                after.insert(&reader.name, reader);
+                changed.insert(&reader.name);
+                if let Err(problem) = readers::check(&services.drivers, &services.config, reader) {
+                    problems.push(format!("reader {:?}: {problem}", reader.name.as_str()));
+                }
+            }
+            Change::RemoveReader(reader) => drop(after.remove(&reader.name)),
+            _ => {}
+        }
+    }
+    let mut places = BTreeMap::new();
+    for reader in after.values().filter(|reader| reader.enabled) {
+        if let Some(other) = places.insert((reader.listen, &reader.address), &reader.name)
+            && (changed.contains(&reader.name) || changed.contains(other))
+        {
+            problems.push(format!(
+                "readers {:?} and {:?} have the same address {}; a terminal belongs to one reader",
+                other.as_str(),
+                reader.name.as_str(),
+                reader.address
+            ));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(ApiError::refused(problems.join("\n"))) }
+}
+
+const KINDS: [&str; 5] = ["user", "printer", "queue", "device", "reader"];
+
+fn known_kind(kind: &str) -> Result<(), ApiError> {
+    if KINDS.contains(&kind) {
+        Ok(())
+    } else {
+        Err(ApiError::not_found(format!("there is no kind {kind:?}; known: {}", KINDS.join(", "))))
+    }
+}
+
+fn site(value: Value) -> Result<Site, ApiError> {
+    serde_json::from_value(value).map_err(|error| ApiError::refused(error.to_string()))
+}
+
+async fn entities(host: &Host, kind: &str) -> Result<Vec<Value>, ApiError> {
+    known_kind(kind)?;
+    let whole = serde_json::to_value(host.services.store.site().await?)
+        .map_err(|error| ApiError::refused(error.to_string()))?;
+    Ok(whole.get(kind).and_then(Value::as_array).cloned().unwrap_or_default())
+}
+
+fn find(entities: &[Value], kind: &str, name: &str) -> Result<Value, ApiError> {
+    let name_of = |entity: &Value| entity.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    entities.iter().find(|entity| name_of(entity) == name).cloned().ok_or_else(|| {
+        let known: Vec<_> = entities.iter().map(name_of).collect();
+        ApiError::not_found(format!("there is no {kind} {name:?}{}", cardinal_domain::nearest::nearest(name, &known)))
+    })
+}

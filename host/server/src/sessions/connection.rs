@@ -1,0 +1,246 @@
+//! One connection with a reader, from `connected` to its end: what happens becomes inputs, what the driver answers is
+//! carried out.
+
+use std::{sync::Arc, time::Duration};
+
+use cardinal_domain::{
+    driver::{Fault, Input, LogLevel, Output},
+    event::{EventBody, EventKind, Level},
+    names::TraceId,
+    site::Reader,
+};
+use cardinal_runtime::{DriverSession, SessionError};
+use rand::Rng as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, tcp::OwnedWriteHalf},
+    sync::mpsc,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Command, Services,
+    clock::{Clock, Due},
+    listen::Place,
+    status::StatusCell,
+    taps::{Decided, Taps},
+};
+
+/// How many cards may wait for their verdict before the reader is read more slowly. People show one a second.
+const MOST_WAITING: usize = 16;
+/// How often a flood is told of.
+const TELL_THROTTLED_EVERY: Duration = Duration::from_secs(60);
+
+/// Why a connection ended.
+pub(super) enum End {
+    /// The reader closed it, or the network did.
+    Gone(Fault),
+    /// A newer connection of the same terminal.
+    Replaced(TcpStream),
+    /// The host or the configuration wants it closed.
+    Stopped,
+    /// The driver asked for it.
+    Closed(Fault),
+    /// The driver's session is over: a trap, a bound, a fault.
+    Driver(SessionError),
+}
+
+pub(super) struct Connection<'t> {
+    pub(super) services: &'t Arc<Services>,
+    pub(super) spec: &'t Reader,
+    pub(super) status: &'t StatusCell,
+    /// Of everything on this connection but its cards.
+    pub(super) trace: TraceId,
+    pub(super) session: DriverSession,
+    pub(super) clock: Clock,
+    pub(super) taps: Taps,
+    pub(super) throttled: Option<Instant>,
+}
+
+impl Connection<'_> {
+    /// Runs the connection to its end. Every card that was read has been decided about when this returns.
+    pub(super) async fn run(
+        mut self,
+        stream: TcpStream,
+        mut place: Option<&mut Place>,
+        commands: &mut mpsc::Receiver<Command>,
+        stop: &CancellationToken,
+    ) -> End {
+        let (mut read, mut write) = stream.into_split();
+        let mut buffer = vec![0; usize::try_from(self.session.bounds().input_bytes).unwrap_or(usize::MAX).max(1)];
+        let mut random = vec![0; 32];
+        rand::rng().fill_bytes(&mut random);
+        let mut input = Some(Input::Connected(random));
+        let end = loop {
+            if let Some(input) = input.take()
+                && let Err(end) = self.input(input, Some(&mut write)).await
+            {
+                break end;
+            }
+            let due = self.clock.next();
+            if self.taps.len() >= MOST_WAITING {
+                self.tell_throttled().await;
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break End::Stopped,
+                stream = next_stream(&mut place) => break End::Replaced(stream),
+                Some(decided) = self.taps.next() => input = Some(Input::Verdict(decided.verdict)),
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    match self.clock.take_due() {
+                        Some(Due::Timer(id)) => input = Some(Input::Timer(id)),
+                        Some(Due::Keepalive(bytes)) => {
+                            if let Err(end) = self.send(&mut write, &bytes).await {
+                                break end;
+                            }
+                        }
+                        None => {}
+                    }
+                }
+                Some(command) = commands.recv() => input = Some(Input::Command(command.name, command.arguments)),
+                // A flood stays in the socket, where it slows its sender down.
+                received = read.read(&mut buffer), if self.taps.len() < MOST_WAITING => match received {
+                    Ok(0) => break End::Gone(Fault::new("closed", "the reader closed the connection")),
+                    Ok(length) => input = Some(Input::Received(buffer.get(..length).unwrap_or_default().to_vec())),
+                    Err(error) => break End::Gone(Fault::new("lost", format!("the connection was lost: {error}"))),
+                },
+            }
+        };
+        self.finish(end, &mut write).await
+    }
+
+    /// Gives the driver one input and carries out what it answers.
+    async fn input(&mut self, input: Input, mut write: Option<&mut OwnedWriteHalf>) -> Result<(), End> {
+        let outputs = self.session.handle(self.clock.now(), input).await.map_err(End::Driver)?;
+        for id in self.session.take_late_answers() {
+            let message = format!("the driver of {} answered call {id}, which is no longer open", self.spec.name);
+            self.tell(EventBody::new(self.trace, EventKind::DriverLate, message)).await;
+        }
+        for output in outputs {
+            self.carry_out(output, write.as_deref_mut()).await?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, output: Output, write: Option<&mut OwnedWriteHalf>) -> Result<(), End> {
+        match output {
+            Output::Send(bytes) => {
+                if let Some(write) = write {
+                    self.send(write, &bytes).await?;
+                }
+            }
+            Output::Card(read) => {
+                self.status.card();
+                self.taps.push(read);
+            }
+            Output::Keepalive(keepalive) => self.clock.keep_alive(keepalive),
+            Output::SetTimer(id, after) => self.clock.set(id, after),
+            Output::CancelTimer(id) => self.clock.cancel(id),
+            Output::Status(report) => {
+                if self.status.reported(&report) {
+                    let level = match report.health {
+                        cardinal_domain::driver::Health::Online => Level::Info,
+                        cardinal_domain::driver::Health::Degraded => Level::Warning,
+                        cardinal_domain::driver::Health::Error => Level::Error,
+                    };
+                    let message = format!("{} is {}: {}", self.spec.name, report.health, report.reason);
+                    self.tell(EventBody::new(self.trace, EventKind::ReaderStatus, message).level(level)).await;
+                }
+            }
+            Output::Log(level, line) => self.log(level, &line).await,
+            Output::Remember(key, bytes) => {
+                if let Err(error) = self.services.memory.remember(&self.spec.name, &key, &bytes).await {
+                    tracing::error!(reader = %self.spec.name, error = &*error, "what a driver wanted remembered was lost");
+                }
+            }
+            Output::Close(fault) => return Err(End::Closed(fault)),
+            // No device asks for typed text yet; what was typed may be a PIN, so it is not told.
+            Output::Typed(..) => {
+                let message = format!("something was typed at {}, but nothing was asked for", self.spec.name);
+                self.tell(EventBody::new(self.trace, EventKind::ReaderLog, message).level(Level::Warning)).await;
+            }
+            // The runtime refuses these outside HTTP modes, which this host does not start.
+            Output::Fetch(_) | Output::Answer(..) => {}
+        }
+        Ok(())
+    }
+
+    /// A reader that takes nothing for as long as a dead one would is taken for dead.
+    async fn send(&self, write: &mut OwnedWriteHalf, bytes: &[u8]) -> Result<(), End> {
+        let patience = Duration::from_millis(self.spec.link.dead_after_ms);
+        let lost = |why: String| End::Gone(Fault::new("lost", why));
+        match tokio::time::timeout(patience, write.write_all(bytes)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(lost(format!("the connection was lost: {error}"))),
+            Err(_) => Err(lost(format!("the reader took nothing for {patience:?}"))),
+        }
+    }
+
+    /// Decides about the cards that were read, tells the driver that it is over, and lets go of the connection.
+    async fn finish(mut self, mut end: End, write: &mut OwnedWriteHalf) -> End {
+        // An orderly end leaves time to tell the person; after any other there is nobody to tell.
+        while matches!(end, End::Stopped) {
+            let Some(decided) = self.taps.next().await else { break };
+            if let Err(other) = self.input(Input::Verdict(decided.verdict), Some(write)).await {
+                end = other;
+            }
+        }
+        let farewell = match &end {
+            End::Gone(fault) => Some(fault.clone()),
+            End::Replaced(_) => Some(Fault::new("replaced", "the terminal made a newer connection")),
+            End::Stopped => Some(Fault::new("shutdown", "the host closes the connection")),
+            End::Closed(_) | End::Driver(_) => None,
+        };
+        if let Some(fault) = farewell
+            && let Err(End::Driver(error)) = self.input(Input::Disconnected(fault), None).await
+        {
+            tracing::warn!(reader = %self.spec.name, %error, "the driver failed at the end of a connection");
+        }
+        // Closed before the rest is waited for, so that the reader can call again.
+        let _ = write.shutdown().await;
+        while let Some(Decided { verdict, trace }) = self.taps.next().await {
+            let message = format!("{} was gone before its verdict ({}) could be told", self.spec.name, verdict.code);
+            self.tell(EventBody::new(trace, EventKind::VerdictLate, message)).await;
+        }
+        end
+    }
+
+    async fn log(&self, level: LogLevel, line: &str) {
+        let level = match level {
+            // For the driver's author, who runs it with the test kit; a site's events have no use for it.
+            LogLevel::Debug => return tracing::debug!(reader = %self.spec.name, line, "driver"),
+            LogLevel::Info => Level::Info,
+            LogLevel::Warn => Level::Warning,
+            LogLevel::Error => Level::Error,
+        };
+        self.tell(EventBody::new(self.trace, EventKind::ReaderLog, line).level(level)).await;
+    }
+
+    async fn tell_throttled(&mut self) {
+        if self.throttled.is_some_and(|at| at.elapsed() < TELL_THROTTLED_EVERY) {
+            return;
+        }
+        self.throttled = Some(Instant::now());
+        let message = format!(
+            "{} shows cards faster than they can be decided about; it is read more slowly ({MOST_WAITING} wait)",
+            self.spec.name
+        );
+        self.tell(EventBody::new(self.trace, EventKind::ReaderThrottled, message)).await;
+    }
+
+    async fn tell(&self, event: EventBody) {
+        let event = event.reader(&self.spec.name).device(&self.spec.device);
+        if let Err(error) = self.services.store.record(vec![event]).await {
+            tracing::error!(reader = %self.spec.name, error = &error as &dyn std::error::Error, "an event was lost");
+        }
+    }
+}
+
+/// A newer connection of the terminal; never for a reader that is dialled.
+async fn next_stream(place: &mut Option<&mut Place>) -> TcpStream {
+    match place {
+        Some(place) => place.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,154 @@
+//! Readers' sessions: one tokio task a reader, which owns its connection, its timers and its driver session.
+//!
+//! [`Sessions`] starts, stops and restarts these tasks as the site changes; a reader that did not change is not touched. A
+//! session knows no protocol: it gives the driver inputs and carries out outputs. What becomes of a card is the desk's
+//! business, who gets the jobs the release engine's.
+
+mod backoff;
+mod clock;
+mod connection;
+mod dial;
+mod listen;
+mod reader;
+mod socket;
+mod status;
+mod taps;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use cardinal_desk::Desk;
+use cardinal_domain::{driver::Pair, names::ReaderName, site::Reader};
+use cardinal_release::Release;
+use cardinal_store::{Setup, Store};
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{dial::with_port, listen::Listeners};
+pub use status::{Phase, ReaderStatus};
+
+use self::{reader::ReaderTask, status::StatusCell};
+use crate::{config::Config, drivers::Drivers, memory::Memory};
+
+/// How many of an operator's commands may wait for a reader.
+const COMMANDS_WAITING: usize = 8;
+
+/// What every session needs.
+pub struct Services {
+    pub config: Config,
+    pub store: Store,
+    pub desk: Desk,
+    pub release: Release,
+    pub drivers: Drivers,
+    pub memory: Memory,
+    pub listeners: Listeners,
+}
+
+/// An operator's command for a reader's driver.
+pub struct Command {
+    pub name: String,
+    pub arguments: Vec<Pair>,
+}
+
+/// The sessions of all readers.
+pub struct Sessions {
+    services: Arc<Services>,
+    running: RwLock<BTreeMap<ReaderName, Running>>,
+    /// One change of the running sessions at a time.
+    changing: Mutex<()>,
+}
+
+struct Running {
+    spec: Reader,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    commands: mpsc::Sender<Command>,
+    status: StatusCell,
+}
+
+/// Why a command did not reach a driver.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("there is no reader {0:?}, or it is not enabled")]
+    NoReader(String),
+    #[error("reader {0:?} has no connection now; try again when it is online")]
+    NotConnected(String),
+    #[error("reader {reader:?} has no command {command:?}; its mode has: {known}")]
+    Unknown { reader: String, command: String, known: String },
+}
+
+impl Sessions {
+    pub fn new(services: Arc<Services>) -> Self {
+        Self { services, running: RwLock::default(), changing: Mutex::default() }
+    }
+
+    /// Makes the running sessions those of this setup: starts new readers, ends removed ones, restarts changed ones.
+    pub async fn reconcile(&self, setup: &Setup) {
+        let _changing = self.changing.lock().await;
+        let wanted = |name: &ReaderName, spec: &Reader| spec.enabled && setup.readers.get(name) == Some(spec);
+        let mut ended = Vec::new();
+        {
+            let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+            let gone: Vec<_> = running
+                .iter()
+                // A task that ended by itself waits for a change; any change may be the one.
+                .filter(|(name, session)| !wanted(name, &session.spec) || session.task.is_finished())
+                .map(|(name, _)| name.clone())
+                .collect();
+            for name in gone {
+                if let Some(session) = running.remove(&name) {
+                    session.stop.cancel();
+                    ended.push(session.task);
+                }
+            }
+        }
+        // The old connection is closed before the new one is made: a terminal takes one server at a time.
+        for task in ended {
+            let _ = task.await;
+        }
+        let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+        for (name, spec) in setup.readers.iter().filter(|(_, spec)| spec.enabled) {
+            running.entry(name.clone()).or_insert_with(|| self.start(spec));
+        }
+    }
+
+    fn start(&self, spec: &Reader) -> Running {
+        let (commands, receiver) = mpsc::channel(COMMANDS_WAITING);
+        let stop = CancellationToken::new();
+        let status = StatusCell::new(spec);
+        let task =
+            ReaderTask::new(Arc::clone(&self.services), spec.clone(), stop.clone(), receiver, status.clone());
+        Running { spec: spec.clone(), stop, task: tokio::spawn(task.run()), commands, status }
+    }
+
+    /// Ends all sessions in an orderly way: cards already read get their verdict, connections are closed.
+    pub async fn shutdown(&self) {
+        self.reconcile(&Setup::default()).await;
+    }
+
+    /// How a reader is; none if it is not running.
+    pub fn status(&self, reader: &ReaderName) -> Option<ReaderStatus> {
+        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
+        running.get(reader).map(|session| session.status.get())
+    }
+
+    /// Gives a reader's driver an operator's command.
+    pub fn command(&self, reader: &ReaderName, command: Command) -> Result<(), CommandError> {
+        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
+        let session = running.get(reader).ok_or_else(|| CommandError::NoReader(reader.to_string()))?;
+        let known = session.status.commands();
+        if !known.contains(&command.name) {
+            let (reader, command) = (reader.to_string(), command.name);
+            return Err(CommandError::Unknown { reader, command, known: known.join(", ") });
+        }
+        if session.status.get().phase != Phase::Online || session.commands.try_send(command).is_err() {
+            return Err(CommandError::NotConnected(reader.to_string()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,23 @@
+//! `cargo xtask test`: everything that must hold before a change is kept.
+
+use anyhow::Result;
+
+use crate::steps::Steps;
+use crate::workspace::Workspace;
+use crate::{drivers, process, setup};
+
+/// Sets up, then checks format, lints and every test. Stops at the first step that fails.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let cargo = |arguments: &[&str]| process::run(workspace.cargo().args(arguments));
+    let mut steps = Steps::new(6);
+    steps.run("programs that the tests talk to", setup::run)?;
+    steps.run("format", || cargo(&["fmt", "--all", "--check"]))?;
+    steps.run("drivers", || drivers::build(workspace, &[]))?;
+    steps.run("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    // Programs before tests: end-to-end tests start `cardinal` and `cardinal-simulator` from the target folder. All
+    // targets in one go, so that the tests find every crate compiled with the same features.
+    steps.run("build", || cargo(&["build", "--workspace", "--all-targets"]))?;
+    steps.run("tests", || cargo(&["test", "--workspace"]))?;
+    println!("\nAll steps passed in {}.", steps.elapsed());
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! `cargo xtask demo`: a person prints, the job is held, a card is tapped, the paper comes out.
+//!
+//! Everything is real except the paper and the plastic: the host as its own process, the driver as a component, IPP
+//! and TCP over the loopback. Owns a temporary folder and the host's process, which ends with the demo however it
+//! ends.
+
+mod host;
+mod paper;
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use cardinal_simulators::generic::{GenericTerminal, Settings};
+use cardinal_simulators::typing;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::steps::Steps;
+use crate::workspace::Workspace;
+use crate::{drivers, process};
+use host::Host;
+
+/// How long a reader may take to be connected; a driver that was never compiled before counts in.
+const CONNECT: Duration = Duration::from_secs(60);
+
+/// How long a released job may take to be delivered.
+const DELIVERY: Duration = Duration::from_secs(30);
+
+/// The package of the demo's driver.
+const DRIVER: &str = "cardinal-generic";
+
+/// The card of the demo's only user.
+const CARD: &str = "4711";
+
+/// The document, from the workspace's root.
+const DOCUMENT: &str = "examples/hello.pdf";
+
+/// Builds, runs the story, and stays up; with `once` it ends by itself. Fails unless the document arrived whole.
+pub(crate) fn run(workspace: &Workspace, once: bool) -> Result<()> {
+    println!("A person prints, the job is held, a card is tapped, the paper comes out.");
+    println!("The first time, most of the wait is compiling: 5 to 15 minutes and some 5 GB of disk.");
+    let mut steps = Steps::new(8);
+    steps.run("Compiling the driver to WebAssembly", || drivers::build(workspace, &[DRIVER.to_owned()]))?;
+    steps
+        .run("Building Cardinal", || process::run(workspace.cargo().args(["build", "--package", "cardinal-server"])))?;
+
+    let folder = tempfile::Builder::new().prefix("cardinal-demo-").tempdir().context("making a temporary folder")?;
+    let ended = tokio::runtime::Runtime::new()?.block_on(play(workspace, folder.path(), &mut steps, once));
+    if ended.is_err() {
+        host::show_log(folder.path());
+        println!("The demo's folder is kept: {}", folder.keep().display());
+    }
+    ended
+}
+
+async fn play(workspace: &Workspace, folder: &Path, steps: &mut Steps, once: bool) -> Result<()> {
+    let mut interrupted = std::pin::pin!(interrupted());
+    let mut demo = tokio::select! {
+        demo = story(workspace, folder, steps) => demo.with_context(|| steps.failed())?,
+        stopped = &mut interrupted => { stopped?; bail!("stopped before the document was delivered") }
+    };
+    println!("\nDone in {}: the document was held, and came out at the tap of a card, byte for byte.", steps.elapsed());
+    if !once {
+        tokio::select! {
+            ended = demo.stay_up() => ended?,
+            stopped = &mut interrupted => stopped?,
+        }
+        println!("\nStopping.");
+    }
+    demo.host.stop()
+}
+
+/// What runs once the story is told.
+struct Demo {
+    host: Host,
+    terminal: GenericTerminal,
+    document: Vec<u8>,
+}
+
+/// The life of one print job, told step by step.
+async fn story(workspace: &Workspace, folder: &Path, steps: &mut Steps) -> Result<Demo> {
+    let document = fs::read(workspace.root.join(DOCUMENT)).with_context(|| format!("reading {DOCUMENT}"))?;
+
+    steps.begin("Starting a host of its own and a card terminal");
+    let terminal = GenericTerminal::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Settings::default())
+        .await
+        .context("starting the terminal")?;
+    let host = Host::start(&workspace.program("cardinal"), folder).await?;
+    println!("      host      http://{} and ipp://{}", host.http, host.ipp);
+    println!("      terminal  {} (simulated, of Generic mode)", terminal.address());
+    println!("      folder    {}", folder.display());
+
+    steps.begin("Installing the driver, then the site: Ada, a printer, a hold queue, a reader");
+    let driver = workspace.components().join(format!("{DRIVER}.wasm"));
+    host.tell(&["driver".as_ref(), "install".as_ref(), driver.as_os_str()]).await?;
+    let site = folder.join("site.toml");
+    fs::write(&site, site_text(terminal.address())).context("writing site.toml")?;
+    host.tell(&["apply".as_ref(), site.as_os_str()]).await?;
+
+    steps.begin("Waiting until the host has connected to the terminal");
+    terminal.connected(CONNECT).await?;
+    println!("      connected");
+
+    steps.begin(format!("Ada prints {DOCUMENT} to the queue find-me"));
+    paper::print(host.ipp, "find-me", "ada", DOCUMENT, &document).await?;
+    println!("      accepted; nothing comes out of the printer yet:");
+    host.tell(&["job".as_ref(), "list".as_ref()]).await?;
+    let delivered = folder.join("delivered");
+    if let Some(early) = paper::found(&delivered).first() {
+        bail!("{} came out before any card was tapped", early.path.display());
+    }
+
+    steps.begin(format!("Ada taps her card {CARD}"));
+    terminal.tap(CARD).await?;
+    let file = paper::delivered(&delivered, &document, DELIVERY).await?;
+    println!("      delivered: {} ({} bytes, the same as printed)", file.display(), document.len());
+
+    steps.begin("What the host says of it");
+    host.tell(&["job".as_ref(), "list".as_ref()]).await?;
+    host.tell(&["event".as_ref(), "list".as_ref()]).await?;
+    Ok(Demo { host, terminal, document })
+}
+
+impl Demo {
+    /// Lets the person tap and print. Ends only with an error: the host is gone.
+    async fn stay_up(&mut self) -> Result<()> {
+        println!("\nIt stays up until Ctrl-C. Try it:");
+        println!("  {CARD} + Enter        taps Ada's card; any other number is a stranger's");
+        println!("  print + Enter       prints the document again as Ada");
+        println!("  jobs + Enter        lists the jobs");
+        println!("  in another window   {}", self.host.command_line("event list"));
+        let mut lines = typing::lines();
+        loop {
+            tokio::select! {
+                Some(line) = lines.recv() => {
+                    if let Err(error) = self.obey(line.trim()).await {
+                        println!("      {error:#}");
+                    }
+                }
+                ended = self.host.ended() => return Err(ended),
+            }
+        }
+    }
+
+    async fn obey(&self, line: &str) -> Result<()> {
+        match line {
+            "" => Ok(()),
+            "print" => {
+                paper::print(self.host.ipp, "find-me", "ada", DOCUMENT, &self.document).await?;
+                println!("      accepted and held");
+                Ok(())
+            }
+            "jobs" => self.host.tell(&["job".as_ref(), "list".as_ref()]).await,
+            card => {
+                self.terminal.tap(card).await?;
+                println!("      tapped {card}");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The site of `examples/site.toml`, with the terminal where it is.
+fn site_text(terminal: SocketAddr) -> String {
+    include_str!("../../../examples/site.toml").replace("127.0.0.1:7778", &terminal.to_string())
+}
+
+/// Ends when a person or the system wants us to.
+async fn interrupted() -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        told = interrupt.recv() => told,
+        told = terminate.recv() => told,
+        told = hang_up.recv() => told,
+    }
+    .ok_or_else(|| anyhow!("no signals can be received"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::site_text;
+
+    #[test]
+    fn the_site_names_the_terminal_where_it_is() {
+        let site = site_text("127.0.0.1:4321".parse().unwrap());
+        assert!(site.contains("address = \"127.0.0.1:4321\""), "{site}");
+    }
+}

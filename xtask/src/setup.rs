@@ -1,0 +1,41 @@
+//! The programs that the end-to-end tests talk to: a printer, a print client and what those need.
+//!
+//! Each is looked for by its name, so a machine that has them from elsewhere is left alone.
+
+use anyhow::{Context, Result, bail};
+
+use crate::{apt, process};
+
+/// A program, and the Debian package that has it.
+const NEEDED: [(&str, &str); 6] = [
+    ("ippeveprinter", "cups-ipp-utils"),
+    ("ipptool", "cups-ipp-utils"),
+    ("lp", "cups-client"),
+    ("lpadmin", "cups-client"),
+    ("cupsd", "cups"),
+    ("dbus-daemon", "dbus"),
+];
+
+/// Installs what is missing. Fails where that cannot be done, with the command that does it.
+pub(crate) fn run() -> Result<()> {
+    let missing: Vec<_> = NEEDED.iter().filter(|(program, _)| process::find(program).is_none()).collect();
+    if missing.is_empty() {
+        println!("Everything is here: {}.", NEEDED.map(|(program, _)| program).join(", "));
+        return Ok(());
+    }
+    let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
+    let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    println!("The end-to-end tests print with real programs, and these are missing: {}.", programs.join(", "));
+    println!("Installing {} (about a minute, 200 MB of disk at most).", packages.join(", "));
+    if !apt::available() {
+        bail!("there is no apt-get here; install these programs in your system's way: {}", programs.join(", "));
+    }
+    apt::update(&packages)?;
+    apt::install(&packages)?;
+    match programs.iter().find(|program| process::find(program).is_none()) {
+        None => Ok(()),
+        Some(program) => Err(anyhow::anyhow!("{program} is still missing")).context("after the installation"),
+    }
+}
