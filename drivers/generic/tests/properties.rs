@@ -1,4 +1,5 @@
 //! What holds for every stream of bytes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use cardinal_generic::Generic;
 use cardinal_testkit::{Component, Native, Subject, cards, cut, feed};

@@ -1,4 +1,5 @@
 //! What a trace cannot say.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use cardinal_generic::Generic;
 use cardinal_sdk::{Output, Pair, prelude::*};

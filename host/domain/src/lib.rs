@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod blessed;
+pub mod bounds;
 pub mod bytes_text;
 pub mod card;
 pub mod config_keys;

@@ -285,7 +285,8 @@ impl Engine {
             }
             refused.insert(client, Instant::now());
         }
-        let message = format!("{client} may not print to {queue}; add its network to the queue's `allow` list if it should");
+        let message =
+            format!("{client} may not print to {queue}; add its network to the queue's `allow` list if it should");
         let event = EventBody::new(TraceId::new(), EventKind::JobRefused, message)
             .fact("queue", queue.to_string())
             .fact("client", client.to_string());

@@ -12,7 +12,9 @@ use cardinal_store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
     /// The spool folder cannot be used.
-    #[error("cannot use the spool folder {folder}: check that it is a folder of the user that runs Cardinal, with space")]
+    #[error(
+        "cannot use the spool folder {folder}: check that it is a folder of the user that runs Cardinal, with space"
+    )]
     Spool {
         /// The folder.
         folder: PathBuf,

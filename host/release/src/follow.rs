@@ -80,7 +80,9 @@ async fn watch(engine: &Engine, printer: &IppPrinter<'_>, work: Work, job: &Job)
                 }
             }
             Ok(None) => return doubtful(format!("{} knows nothing of it", printer.title())),
-            Err(Unanswered::Refused(why)) => return doubtful(format!("{} does not tell of its jobs: {why}", printer.title())),
+            Err(Unanswered::Refused(why)) => {
+                return doubtful(format!("{} does not tell of its jobs: {why}", printer.title()));
+            }
             Err(Unanswered::Unreachable(why)) if heard.elapsed() >= engine.limits.silence_timeout() => {
                 return doubtful(format!("{} cannot be asked about it: {why}", printer.title()));
             }

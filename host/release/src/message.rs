@@ -179,7 +179,8 @@ mod tests {
         let tag = prop_oneof![any::<u8>(), 0x30_u8..0x4b, Just(0x34), Just(0x37), Just(0x4a), Just(0x35)];
         let piece = (tag, prop::collection::vec(any::<u8>(), 0..3), prop::collection::vec(any::<u8>(), 0..12))
             .prop_map(|(tag, name, value)| attribute(tag, &name, &value));
-        let pieces = prop::collection::vec(prop_oneof![4 => piece, 1 => any::<u8>().prop_map(|byte| vec![byte])], 0..40);
+        let pieces =
+            prop::collection::vec(prop_oneof![4 => piece, 1 => any::<u8>().prop_map(|byte| vec![byte])], 0..40);
         pieces.prop_map(|pieces| [&HEADER[..], &[1], &pieces.concat()].concat())
     }
 

@@ -110,7 +110,8 @@ async fn restore(engine: &Engine, trace: TraceId, header: Job) {
         ..header
     };
     let message = format!("job {} was put back from the spool; whether it was printed is not known", job.number);
-    let event = EventBody::new(trace, EventKind::JobRecovered, message).job(job.id).fact("queue", job.queue.to_string());
+    let event =
+        EventBody::new(trace, EventKind::JobRecovered, message).job(job.id).fact("queue", job.queue.to_string());
     if let Err(error) = engine.store.restore_job(&job, vec![event]).await {
         let error = &error as &dyn std::error::Error;
         tracing::error!(job = %job.id, number = job.number, error, "a job cannot be put back from the spool");

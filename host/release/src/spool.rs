@@ -91,7 +91,8 @@ impl Spool {
 
     /// Writes a job's header and syncs it and the folder: from here on the job is taken.
     pub(crate) async fn write_header(&self, job: &Job) -> Result<(), SpoolError> {
-        let text = serde_json::to_vec(&Header { version: HEADER_VERSION, job: job.clone() }).map_err(io::Error::other)?;
+        let text =
+            serde_json::to_vec(&Header { version: HEADER_VERSION, job: job.clone() }).map_err(io::Error::other)?;
         let (path, folder) = (self.header(job.id), self.folder.clone());
         blocking(move || {
             let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;

@@ -4,68 +4,13 @@
 //! for one driver, [`EngineOptions`] for the engine that all drivers share. A bound is a number and nothing else here;
 //! whoever enforces it says so when it is crossed, with the name from this table.
 
-use serde::{Deserialize, Serialize};
-
-/// One row of the table of bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BoundInfo {
-    /// Its key in configuration, and its name in errors and events.
-    pub name: &'static str,
-    /// What holds where nothing is configured.
-    pub default: u64,
-    /// What the number counts.
-    pub unit: &'static str,
-    /// Why there is such a bound and why it has this default.
-    pub reason: &'static str,
-}
-
-macro_rules! table {
-    (
-        $(#[$about:meta])* $name:ident, $(#[$table_about:meta])* $table:ident:
-        $($bound:ident = $default:expr, $unit:literal, $reason:literal;)*
-    ) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        pub struct $name {
-            $(#[doc = $reason] pub $bound: u64,)*
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $($bound: $default,)* }
-            }
-        }
-
-        $(#[$table_about])*
-        pub const $table: &[BoundInfo] = &[
-            $(BoundInfo { name: stringify!($bound), default: $default, unit: $unit, reason: $reason },)*
-        ];
-
-        impl $name {
-            /// The value of the bound of this name.
-            pub fn get(&self, name: &str) -> Option<u64> {
-                match name {
-                    $(stringify!($bound) => Some(self.$bound),)*
-                    _ => None,
-                }
-            }
-
-            /// The bound of this name, to be set; for overrides that arrive as a table.
-            pub fn get_mut(&mut self, name: &str) -> Option<&mut u64> {
-                match name {
-                    $(stringify!($bound) => Some(&mut self.$bound),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
+pub use cardinal_domain::bounds::BoundInfo;
+use cardinal_domain::bounds_table;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-table! {
+bounds_table! {
     /// What one driver may use, for each of its sessions.
     Bounds,
     /// The table behind [`Bounds`].
@@ -81,12 +26,12 @@ table! {
     hostcall_fuel = MIB, "bytes", "Data taken from the driver in one answer, before it is looked at.";
     outputs_per_call = 256, "outputs", "Outputs of one call. A chunk of input holds a few cards at most.";
     output_bytes_per_call = 256 * KIB, "bytes", "Texts and bytes in the outputs of one call. Readers are slow; more would pile up in the send queue.";
-    input_bytes = 16 * KIB, "bytes", "Received bytes given to a driver at once; the host cuts longer runs into pieces.";
+    input_bytes = 256, "bytes", "Received bytes given to a driver at once; the host cuts longer runs into pieces. A piece full of the shortest cards stays below outputs_per_call and swipes_waiting, so a flood is slowed down instead of taken for a fault.";
     http_body_bytes = 256 * KIB, "bytes", "Body taken from a reader in one call or one answer to a fetch.";
     timers = 16, "timers", "Timers set at one time.";
     fetches_in_flight = 4, "fetches", "HTTP requests to the reader at one time. Embedded web servers rarely stand more.";
     open_calls = 8, "calls", "HTTP calls from the reader that wait for their answer; the host refuses further ones by itself.";
-    swipes_waiting = 64, "swipes", "Cards that wait for their verdict. A verdict takes milliseconds, a person a second for the next card.";
+    swipes_waiting = 200, "swipes", "Cards that wait for their verdict. The host reads no further once 16 wait, so only one chunk of input can add to them.";
     log_lines_per_minute = 60, "lines", "Lines of log by the session's clock, so that one reader cannot fill the log.";
     remembered_bytes = 4 * KIB, "bytes", "Keys and values kept for later sessions of a reader, all together: a key or two.";
     saved_bytes = 64 * KIB, "bytes", "What save gives. A sleeping reader costs this much memory.";
@@ -95,7 +40,7 @@ table! {
     compile_memory_bytes = 1_024 * MIB, "bytes", "Address space of the process that compiles, itself included.";
 }
 
-table! {
+bounds_table! {
     /// What holds for the engine that all drivers of a host share.
     EngineOptions,
     /// The table behind [`EngineOptions`].

@@ -138,8 +138,8 @@ pub fn inspect(file: &[u8], bounds: &Bounds) -> Result<Inspection, InspectError>
     Ok(Inspection { digest: digest(file), bytes, contract, imports: outline.imports })
 }
 
-/// SHA-256 in lower-case hexadecimal.
-fn digest(file: &[u8]) -> String {
+/// SHA-256 of a file, in lower-case hexadecimal: what a driver is known by.
+pub fn digest(file: &[u8]) -> String {
     Sha256::digest(file).iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");

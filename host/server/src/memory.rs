@@ -82,15 +82,15 @@ impl Memory {
             .cipher
             .encrypt(&nonce, Payload { msg: bytes, aad: about.as_bytes() })
             .map_err(|_| anyhow!("sealing failed"))?;
-        let sealed = hex::encode(&[nonce.as_slice(), &sealed].concat());
+        let sealed = hex::encode(&[&nonce[..], &sealed].concat());
         Ok(self.store.remember(reader, key, Some(&sealed)).await?)
     }
 
     fn unseal(&self, reader: &ReaderName, key: &str, sealed: &str) -> Option<Vec<u8>> {
         let sealed = hex::decode(sealed)?;
-        let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>()?;
         let about = about(reader, key);
-        self.cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: about.as_bytes() }).ok()
+        self.cipher.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: about.as_bytes() }).ok()
     }
 }
 

@@ -210,6 +210,19 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
+    /// How many jobs of this queue are not at their end.
+    ///
+    /// # Errors
+    /// The database broke.
+    pub async fn open_jobs(&self, queue: &QueueName) -> Result<i64, StoreError> {
+        let row = sqlx::query(OPEN_IN_QUEUE)
+            .bind(queue.to_string())
+            .fetch_one(&self.inner.pool)
+            .await
+            .map_err(StoreError::sql("count jobs"))?;
+        row.try_get(0).map_err(StoreError::unreadable("count"))
+    }
+
     /// The events of a job's life so far belong to this trace; a job without any begins one.
     ///
     /// # Errors
@@ -230,9 +243,11 @@ impl Store {
     }
 }
 
+const OPEN_IN_QUEUE: &str = "SELECT count(*) FROM job WHERE queue = $1 AND state NOT IN ('delivered', 'cancelled')";
+
 /// How many jobs of a queue are not at their end.
 pub(crate) async fn open_in_queue(write: &mut Write<'_>, queue: &QueueName) -> Result<i64, StoreError> {
-    let row = sqlx::query("SELECT count(*) FROM job WHERE queue = $1 AND state NOT IN ('delivered', 'cancelled')")
+    let row = sqlx::query(OPEN_IN_QUEUE)
         .bind(queue.to_string())
         .fetch_one(&mut *write.tx)
         .await

@@ -1,4 +1,5 @@
 //! The kit tried with a driver small enough to be seen through.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::{fs, path::Path};
 

@@ -31,7 +31,9 @@ pub(crate) async fn deliver(folder: &Path, job: &Job, document: tokio::fs::File)
     let written = tokio::task::spawn_blocking(move || write(&folder, &name, document)).await.map_err(io::Error::other);
     match written {
         Ok(Ok(())) => Sent::Done,
-        Ok(Err(error)) | Err(error) => Sent::Failed(Failure::again(format!("folder {shown} cannot be written: {error}"))),
+        Ok(Err(error)) | Err(error) => {
+            Sent::Failed(Failure::again(format!("folder {shown} cannot be written: {error}")))
+        }
     }
 }
 

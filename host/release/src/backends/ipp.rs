@@ -20,7 +20,6 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use ipp::{
     attribute::{IppAttribute, IppAttributeGroup},
     model::{DelimiterTag, IppVersion, JobState as Remote, Operation, StatusCode},
-    request::IppRequestResponse,
     value::IppValue,
 };
 use tokio_util::io::{ReaderStream, StreamReader};
@@ -86,7 +85,13 @@ impl Seen {
             id: value("job-id").and_then(as_integer).filter(|id| *id > 0),
             name: value("job-name").and_then(as_text),
             state: value("job-state").and_then(as_integer),
-            reasons: value("job-state-reasons").map(each).unwrap_or_default().iter().take(32).filter_map(as_text).collect(),
+            reasons: value("job-state-reasons")
+                .map(each)
+                .unwrap_or_default()
+                .iter()
+                .take(32)
+                .filter_map(as_text)
+                .collect(),
             impressions: value("job-impressions").and_then(as_integer),
             impressions_completed: value("job-impressions-completed").and_then(as_integer),
             sheets_completed: value("job-media-sheets-completed").and_then(as_integer),
@@ -313,8 +318,8 @@ impl<'e> IppPrinter<'e> {
         if response.status() != reqwest::StatusCode::OK {
             return Err(Posted::Http(response.status().as_u16()));
         }
-        let stream = response.bytes_stream().map_err(std::io::Error::other);
-        let read = message::read(&mut StreamReader::new(stream), self.limits.max_head_bytes);
+        let mut body = StreamReader::new(response.bytes_stream().map_err(std::io::Error::other));
+        let read = message::read(&mut body, self.limits.max_head_bytes);
         match tokio::time::timeout(self.limits.answer_timeout(), read).await {
             Ok(answer) => answer.map_err(|error| Posted::Lost(format!("its answer cannot be read: {error}"))),
             Err(_) => Err(Posted::Lost("its answer broke off".to_owned())),
@@ -429,7 +434,9 @@ mod tests {
         assert_eq!(doubt(seen(Remote::Completed, &["job-completed-successfully"], Some(0))), None);
         assert_eq!(doubt(seen(Remote::Completed, &["job-completed-with-warnings"], None)), None);
         assert_eq!(doubt(seen(Remote::Completed, &["none"], None)), None);
-        for reason in ["document-format-error", "aborted-by-system", "job-completed-with-errors", "job-canceled-by-user"] {
+        for reason in
+            ["document-format-error", "aborted-by-system", "job-completed-with-errors", "job-canceled-by-user"]
+        {
             assert_eq!(doubt(seen(Remote::Completed, &["processing-to-stop-point", reason], Some(2))), Some(true));
         }
         let pages = |completed| Seen { impressions: Some(3), ..seen(Remote::Completed, &[], completed) };

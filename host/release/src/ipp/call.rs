@@ -70,9 +70,7 @@ pub(crate) fn group(tag: DelimiterTag, attributes: Vec<IppAttribute>) -> IppAttr
 pub(crate) fn encode(request: &IppHeader, answer: Result<Answer, Refusal>) -> Vec<u8> {
     let (status, message, unsupported, groups) = match answer {
         Ok(answer) if answer.unsupported.is_empty() => (StatusCode::SuccessfulOk, None, Vec::new(), answer.groups),
-        Ok(answer) => {
-            (StatusCode::SuccessfulOkIgnoredOrSubstitutedAttributes, None, answer.unsupported, answer.groups)
-        }
+        Ok(answer) => (StatusCode::SuccessfulOkIgnoredOrSubstitutedAttributes, None, answer.unsupported, answer.groups),
         Err(refusal) => (refusal.status, Some(refusal.message), refusal.unsupported, Vec::new()),
     };
     // The client's own version where it is one of ours, else the nearest to it.

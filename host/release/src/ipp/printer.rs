@@ -29,7 +29,7 @@ pub(crate) const FORMATS: [&str; 8] = [
 ];
 
 /// Every operation served.
-pub(crate) const OPERATIONS: [Operation; 11] = [
+pub(crate) const OPERATIONS: [Operation; 10] = [
     Operation::PrintJob,
     Operation::ValidateJob,
     Operation::CreateJob,
@@ -40,7 +40,6 @@ pub(crate) const OPERATIONS: [Operation; 11] = [
     Operation::GetPrinterAttributes,
     Operation::CancelMyJobs,
     Operation::CloseJob,
-    Operation::IdentifyPrinter,
 ];
 
 /// Seconds since 1970: the clock of `printer-up-time` and of all times of jobs. It goes on over a restart, as CUPS has it.
@@ -89,8 +88,6 @@ fn description(engine: &Engine, call: &Call) -> Vec<IppAttribute> {
         attribute("document-format-default", mime("application/octet-stream")),
         attribute("document-format-supported", list(FORMATS.map(mime))),
         attribute("generated-natural-language-supported", language("en")),
-        attribute("identify-actions-default", keyword("sound")),
-        attribute("identify-actions-supported", keyword("sound")),
         attribute("ipp-versions-supported", keywords(&["1.1", "2.0"])),
         attribute("job-creation-attributes-supported", keywords(&creation)),
         attribute("job-ids-supported", IppValue::Boolean(false)),

@@ -43,7 +43,11 @@ const TABLE: &[(&str, Kind)] = &[
     ("media-col", Kind::Collection),
     (
         "multiple-document-handling",
-        Kind::Keyword(&["separate-documents-collated-copies", "separate-documents-uncollated-copies", "single-document"]),
+        Kind::Keyword(&[
+            "separate-documents-collated-copies",
+            "separate-documents-uncollated-copies",
+            "single-document",
+        ]),
     ),
     ("number-up", Kind::Integer(1, 16)),
     ("orientation-requested", Kind::Enum(&[3, 4, 5, 6])),
@@ -288,7 +292,10 @@ mod tests {
     #[test]
     fn wishes_come_back_typed() {
         let media = collection([
-            ("media-size", collection([("x-dimension", IppValue::Integer(21000)), ("y-dimension", IppValue::Integer(29700))])),
+            (
+                "media-size",
+                collection([("x-dimension", IppValue::Integer(21000)), ("y-dimension", IppValue::Integer(29700))]),
+            ),
             ("media-top-margin", IppValue::Integer(423)),
             ("media-type", keyword("stationery")),
         ]);
@@ -332,7 +339,10 @@ mod tests {
     }
 
     fn any_member() -> impl Strategy<Value = IppValue> {
-        let leaf = prop_oneof![any::<i32>().prop_map(IppValue::Integer), "[a-z][a-z0-9_.-]{0,12}".prop_map(|w| any_keyword(&w))];
+        let leaf = prop_oneof![
+            any::<i32>().prop_map(IppValue::Integer),
+            "[a-z][a-z0-9_.-]{0,12}".prop_map(|w| any_keyword(&w))
+        ];
         leaf.prop_recursive(4, 24, 4, |inner| {
             prop::collection::btree_map("[a-z][a-z-]{0,8}", inner, 0..4).prop_map(|members| {
                 IppValue::Collection(members.into_iter().map(|(k, v)| (IppName::new(k).unwrap(), v)).collect())

@@ -40,7 +40,7 @@ fn every_bound_is_named_when_it_is_crossed() {
         ("dial", "logs 61", "log_lines_per_minute"),
         ("dial", "remember 4097", "remembered_bytes"),
         ("http", "fetches 5", "fetches_in_flight"),
-        ("dial", "cards 65", "swipes_waiting"),
+        ("dial", "cards 201", "swipes_waiting"),
     ] {
         let error = worst(&driver, transport, deed);
         assert_eq!(error.bound(), Some(bound), "{deed}: {error}");
@@ -62,7 +62,7 @@ fn just_within_the_bounds_all_is_well() {
         "logs 60",
         "remember 4093",
         "fetches 4",
-        "cards 64",
+        "cards 200",
         "keepalive 100",
     ] {
         assert!(session.handle_blocking(0, line(deed)).is_ok(), "{deed}");

@@ -1,6 +1,5 @@
 //! Every key of `cardinal.toml`, with its help.
 
-use cardinal_release::RELEASE_LIMITS;
 use cardinal_runtime::{BOUNDS, ENGINE_OPTIONS};
 
 /// A key and what it does.
@@ -35,8 +34,7 @@ pub fn all() -> Vec<Key> {
             help: format!("{} ({})", info.reason, info.unit),
         })
     };
-    let release = RELEASE_LIMITS
-        .iter()
-        .map(|limit| Key { path: format!("release.{}", limit.name), help: format!("{} ({})", limit.reason, limit.unit) });
+    let table = toml::Table::try_from(cardinal_release::ReleaseLimits::default()).unwrap_or_default();
+    let release = table.keys().map(|name| Key { path: format!("release.{name}"), help: String::new() }).collect::<Vec<_>>();
     plain.chain(release).chain(bound("drivers.engine", ENGINE_OPTIONS)).chain(bound("drivers.bounds", BOUNDS)).collect()
 }

@@ -15,19 +15,22 @@ pub fn apply(config: &Config, variable: impl Fn(&str) -> Option<String>) -> Resu
     for key in keys::all() {
         let name = variable_name(&key.path);
         let Some(text) = variable(&name) else { continue };
-        let mut parts = key.path.split('.').collect::<Vec<_>>();
-        let last = parts.pop().unwrap_or_default();
-        let mut place = &mut table;
-        for part in parts {
-            let entry = place.entry(part).or_insert_with(|| Value::Table(Table::new()));
-            let Value::Table(inner) = entry else { continue };
-            place = inner;
-        }
-        place.insert(last.to_owned(), literal(&text));
+        set(&mut table, &key.path, literal(&text));
         changed = Some(name);
     }
     let Some(changed) = changed else { return Ok(config.clone()) };
     table.try_into().with_context(|| format!("environment variable {changed} (or another CARDINAL_… one) does not fit"))
+}
+
+fn set(table: &mut Table, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => drop(table.insert(path.to_owned(), value)),
+        Some((section, rest)) => {
+            if let Value::Table(inner) = table.entry(section).or_insert_with(|| Value::Table(Table::new())) {
+                set(inner, rest, value);
+            }
+        }
+    }
 }
 
 /// The variable of a key.

@@ -50,5 +50,5 @@ pub(super) async fn remove(
 }
 
 fn reference(vendor: &str, name: &str) -> Result<DriverRef, ApiError> {
-    DriverRef::try_from(format!("{vendor}/{name}")).map_err(ApiError::refused::<String>)
+    DriverRef::try_from(format!("{vendor}/{name}")).map_err(ApiError::refused)
 }

@@ -51,7 +51,7 @@ fn filter(query: EventQuery) -> Result<EventFilter, ApiError> {
         reader: query.reader,
         user: query.user,
         trace: query.trace,
-        kind: query.kind.map(|kind| kind.parse()).transpose().map_err(ApiError::refused::<String>)?,
+        kind: query.kind.map(|kind| kind.parse()).transpose().map_err(ApiError::refused)?,
         limit: i64::from(query.limit.unwrap_or(USUAL).min(MOST)),
     })
 }

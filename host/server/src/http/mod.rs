@@ -21,10 +21,12 @@ use axum::{
 };
 
 pub use self::{
-    error::ApiError,
+    error::{ApiError, ErrorBody},
+    events::EventQuery,
+    jobs::{JobQuery, ReleaseBody},
     listener::{Requests, bind, serve},
-    readers::ReaderView,
-    site::{ApplyQuery, Applied},
+    readers::{CommandBody, ReaderView},
+    site::{Applied, ApplyQuery},
 };
 use crate::host::Host;
 

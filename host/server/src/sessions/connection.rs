@@ -167,7 +167,7 @@ impl Connection<'_> {
     }
 
     /// A reader that takes nothing for as long as a dead one would is taken for dead.
-    async fn send(&self, write: &mut OwnedWriteHalf, bytes: &[u8]) -> Result<(), End> {
+    async fn send(&mut self, write: &mut OwnedWriteHalf, bytes: &[u8]) -> Result<(), End> {
         let patience = Duration::from_millis(self.spec.link.dead_after_ms);
         let lost = |why: String| End::Gone(Fault::new("lost", why));
         match tokio::time::timeout(patience, write.write_all(bytes)).await {
@@ -206,7 +206,7 @@ impl Connection<'_> {
         end
     }
 
-    async fn log(&self, level: LogLevel, line: &str) {
+    async fn log(&mut self, level: LogLevel, line: &str) {
         let level = match level {
             // For the driver's author, who runs it with the test kit; a site's events have no use for it.
             LogLevel::Debug => return tracing::debug!(reader = %self.spec.name, line, "driver"),
@@ -229,7 +229,7 @@ impl Connection<'_> {
         self.tell(EventBody::new(self.trace, EventKind::ReaderThrottled, message)).await;
     }
 
-    async fn tell(&self, event: EventBody) {
+    async fn tell(&mut self, event: EventBody) {
         let event = event.reader(&self.spec.name).device(&self.spec.device);
         if let Err(error) = self.services.store.record(vec![event]).await {
             tracing::error!(reader = %self.spec.name, error = &error as &dyn std::error::Error, "an event was lost");

@@ -1,0 +1,289 @@
+//! Taking a job: Validate-Job, Print-Job, Create-Job, Send-Document, Close-Job.
+//!
+//! The document streams from the body to the spool and is never wholly in memory. Success is answered only when document
+//! and header are on disk. Until then nothing counts: whatever breaks (the client, the disk, a bound) leaves no file behind
+//! and a cancelled row that says why.
+
+use std::{io, sync::Arc};
+
+use cardinal_domain::{
+    job::Job,
+    job_life::{self, JobInput},
+    names::{JobId, TraceId},
+};
+use cardinal_store::NewJob;
+use ipp::{
+    attribute::IppAttribute,
+    model::{DelimiterTag, StatusCode},
+};
+use tokio::io::AsyncBufReadExt as _;
+
+use super::{
+    Document,
+    call::{Answer, Call, Refusal},
+    check_accepting, check_owner, jobs, printer, template,
+};
+use crate::{
+    ReleaseError,
+    engine::{Engine, lock},
+    spool::{Incoming, SpoolError},
+    values::attribute,
+};
+
+const UNTITLED: &str = "untitled";
+
+/// Answers Validate-Job.
+pub(crate) fn validate(call: &Call) -> Result<Answer, Refusal> {
+    let (_, unsupported) = wishes(call)?;
+    Ok(Answer { unsupported, groups: Vec::new() })
+}
+
+/// Answers Print-Job.
+pub(crate) async fn print(engine: &Arc<Engine>, call: &Call, document: &mut Document) -> Result<Answer, Refusal> {
+    let (new, unsupported) = wishes(call)?;
+    check_accepting(&call.queue)?;
+    check_not_empty(engine, document).await?;
+    let job = engine.store.announce_job(new).await?;
+    let job = receive(engine, job, document).await?;
+    Ok(Answer { unsupported, groups: vec![jobs::short(call, &job)] })
+}
+
+/// Answers Create-Job.
+pub(crate) async fn create(engine: &Arc<Engine>, call: &Call) -> Result<Answer, Refusal> {
+    let (new, unsupported) = wishes(call)?;
+    check_accepting(&call.queue)?;
+    if lock(&engine.announced).len() >= engine.limits.max_announced {
+        return Err(Refusal::new(StatusCode::ServerErrorBusy, "too many jobs wait for their document"));
+    }
+    let job = engine.store.announce_job(new).await?;
+    let id = job.id;
+    lock(&engine.announced).insert(id);
+    let waiting = Arc::clone(engine);
+    engine.spawn(async move {
+        let timeout = tokio::time::sleep(waiting.limits.announced_timeout());
+        let passed = waiting.stop.run_until_cancelled(timeout).await.is_some();
+        if passed && lock(&waiting.announced).remove(&id) {
+            discard(&waiting, TraceId::new(), id, "its document did not come in time").await;
+        }
+    });
+    Ok(Answer { unsupported, groups: vec![jobs::short(call, &job)] })
+}
+
+/// Answers Send-Document.
+pub(crate) async fn send(engine: &Arc<Engine>, call: &Call, document: &mut Document) -> Result<Answer, Refusal> {
+    let job = call.job(engine).await?;
+    check_owner(call, &job.owner)?;
+    match call.flag("last-document") {
+        Some(true) => {}
+        Some(false) => {
+            let message = "one document a job; send it with last-document true";
+            return Err(Refusal::new(StatusCode::ServerErrorMultipleDocumentJobsNotSupported, message));
+        }
+        None => return Err(Refusal::bad("last-document is missing")),
+    }
+    check_compression(call)?;
+    let format = format(call)?;
+    // From here on the job is this request's alone.
+    if !lock(&engine.announced).remove(&job.id) {
+        return Err(Refusal::new(StatusCode::ClientErrorNotPossible, "this job waits for no document"));
+    }
+    if let Err(refusal) = check_not_empty(engine, document).await {
+        discard(engine, TraceId::new(), job.id, "its document is empty").await;
+        return Err(refusal);
+    }
+    let job = match format {
+        Some(format) => with_format(engine, job, format).await?,
+        None => job,
+    };
+    let job = receive(engine, job, document).await?;
+    Ok(Answer::of(jobs::short(call, &job)))
+}
+
+/// Answers Close-Job: a job that is still without its document will never have one.
+pub(crate) async fn close(engine: &Arc<Engine>, call: &Call) -> Result<Answer, Refusal> {
+    let job = call.job(engine).await?;
+    check_owner(call, &job.owner)?;
+    if lock(&engine.announced).remove(&job.id) {
+        discard(engine, TraceId::new(), job.id, "it was closed without a document").await;
+    }
+    Ok(Answer::default())
+}
+
+/// What the client wants, as far as it can be had, and what cannot.
+fn wishes(call: &Call) -> Result<(NewJob, Vec<IppAttribute>), Refusal> {
+    call.check_printer_uri()?;
+    check_compression(call)?;
+    let format = format(call)?;
+    let (options, unsupported) = template::taken(call.message.attributes.first_of(DelimiterTag::JobAttributes));
+    if call.flag("ipp-attribute-fidelity") == Some(true) && !unsupported.is_empty() {
+        let message = "not everything that was asked for can be had";
+        let status = StatusCode::ClientErrorAttributesOrValuesNotSupported;
+        return Err(Refusal { unsupported, ..Refusal::new(status, message) });
+    }
+    let name = call.text("job-name").or_else(|| call.text("document-name")).unwrap_or_else(|| UNTITLED.to_owned());
+    let format = format.unwrap_or_else(|| printer::FORMATS.first().copied().unwrap_or_default().to_owned());
+    Ok((NewJob { queue: call.queue.name.clone(), owner: call.user(), name, format, options }, unsupported))
+}
+
+fn check_compression(call: &Call) -> Result<(), Refusal> {
+    match call.text("compression") {
+        Some(compression) if compression != "none" => {
+            let message = format!("compression {compression} is not supported");
+            Err(Refusal::new(StatusCode::ClientErrorCompressionNotSupported, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn format(call: &Call) -> Result<Option<String>, Refusal> {
+    let Some(format) = call.text("document-format") else { return Ok(None) };
+    let format = format.to_ascii_lowercase();
+    if printer::FORMATS.contains(&format.as_str()) {
+        return Ok(Some(format));
+    }
+    let message = format!("document format {format} is not supported");
+    let mut refusal = Refusal::new(StatusCode::ClientErrorDocumentFormatNotSupported, message);
+    refusal.unsupported.push(attribute("document-format", crate::values::mime(&format)));
+    Err(refusal)
+}
+
+/// The format is known only with the document where it came in two operations.
+async fn with_format(engine: &Engine, job: Job, format: String) -> Result<Job, Refusal> {
+    if job.format == format {
+        return Ok(job);
+    }
+    let changed = engine.change_by(job.id, |job| {
+        job.format = format;
+        Ok(Vec::new())
+    });
+    changed.await.map_err(|error| Refusal::internal(&error))
+}
+
+async fn check_not_empty(engine: &Engine, document: &mut Document) -> Result<(), Refusal> {
+    match next(engine, document).await {
+        Ok([]) => Err(Refusal::bad("the document is empty")),
+        Ok(_) => Ok(()),
+        Err(broken) => Err(broken.refusal()),
+    }
+}
+
+/// Why a document did not arrive.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("the client went away before its document was whole")]
+    Client(#[source] io::Error),
+    #[error("the client stopped sending its document")]
+    Stalled,
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+impl Broken {
+    fn refusal(&self) -> Refusal {
+        let status = match self {
+            Self::Client(_) => StatusCode::ClientErrorDocumentAccessError,
+            Self::Stalled => StatusCode::ClientErrorTimeout,
+            Self::Spool(SpoolError::TooLarge { .. }) => StatusCode::ClientErrorRequestEntityTooLong,
+            Self::Spool(SpoolError::Full) => StatusCode::ServerErrorTemporaryError,
+            Self::Spool(error @ SpoolError::Io(_)) => return Refusal::internal(error),
+        };
+        Refusal::new(status, self.to_string())
+    }
+}
+
+/// The next piece of the document; empty at its end.
+async fn next<'d>(engine: &Engine, document: &'d mut Document) -> Result<&'d [u8], Broken> {
+    match tokio::time::timeout(engine.limits.stall_timeout(), document.fill_buf()).await {
+        Ok(piece) => piece.map_err(Broken::Client),
+        Err(_) => Err(Broken::Stalled),
+    }
+}
+
+/// A job whose document is on its way. Dropped before it is let go, as when the connection goes, it is discarded.
+struct Arrival {
+    engine: Arc<Engine>,
+    trace: TraceId,
+    job: Option<Job>,
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        // Without a runtime the host is gone; the next start does the same.
+        if let (Some(job), Ok(_)) = (self.job.take(), tokio::runtime::Handle::try_current()) {
+            let (engine, trace) = (Arc::clone(&self.engine), self.trace);
+            self.engine.spawn(async move {
+                discard(&engine, trace, job.id, "the client went away before its document was whole").await;
+            });
+        }
+    }
+}
+
+/// Takes the document in. This part ends with the connection, so that a broken one is never taken for a whole document;
+/// what follows the last byte runs to its end by itself.
+async fn receive(engine: &Arc<Engine>, job: Job, document: &mut Document) -> Result<Job, Refusal> {
+    let trace = TraceId::new();
+    let id = job.id;
+    let mut arrival = Arrival { engine: Arc::clone(engine), trace, job: Some(job) };
+    let copied = copy(engine, id, document).await;
+    let Some(job) = arrival.job.take() else { return Err(Refusal::bad("no job")) };
+    let owned = Arc::clone(engine);
+    let finished = engine.tasks.spawn(async move {
+        let kept = match copied {
+            Ok(incoming) => keep(&owned, trace, &job, incoming).await,
+            Err(broken) => Err(broken),
+        };
+        match kept {
+            Ok((bytes, sha256)) => held(&owned, trace, id, bytes, sha256).await,
+            Err(broken) => {
+                discard(&owned, trace, id, &broken.to_string()).await;
+                Err(broken.refusal())
+            }
+        }
+    });
+    finished.await.map_err(|error| Refusal::internal(&error))?
+}
+
+async fn copy(engine: &Engine, id: JobId, document: &mut Document) -> Result<Incoming, Broken> {
+    let mut incoming = engine.spool.begin(id, engine.limits.max_document_bytes).await?;
+    loop {
+        let piece = next(engine, document).await?;
+        if piece.is_empty() {
+            return Ok(incoming);
+        }
+        incoming.write(piece).await?;
+        let length = piece.len();
+        document.consume(length);
+    }
+}
+
+/// Document and header are on disk when this returns.
+async fn keep(engine: &Engine, trace: TraceId, job: &Job, incoming: Incoming) -> Result<(u64, String), Broken> {
+    let (bytes, sha256) = incoming.finish().await?;
+    let mut kept = job.clone();
+    let arrived = JobInput::Arrived { bytes, sha256: sha256.clone() };
+    job_life::step(&mut kept, trace, arrived).map_err(|error| SpoolError::Io(io::Error::other(error)))?;
+    engine.spool.write_header(&kept).await?;
+    Ok((bytes, sha256))
+}
+
+async fn held(engine: &Arc<Engine>, trace: TraceId, id: JobId, bytes: u64, sha256: String) -> Result<Job, Refusal> {
+    match engine.arrived(trace, id, bytes, sha256).await {
+        Ok(job) => Ok(job),
+        Err(ReleaseError::Refused(_)) => {
+            engine.remove_files(id).await;
+            Err(Refusal::new(StatusCode::ServerErrorJobCanceled, "the job was cancelled meanwhile"))
+        }
+        Err(error) => {
+            discard(engine, trace, id, "the store could not take it").await;
+            Err(Refusal::internal(&error))
+        }
+    }
+}
+
+/// Nothing remains of it but a cancelled row. Where even that cannot be written, the next start writes it.
+async fn discard(engine: &Engine, trace: TraceId, id: JobId, reason: &str) {
+    if let Err(error) = engine.change(trace, id, JobInput::Cancel { reason: reason.to_owned() }).await {
+        tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "a job that did not arrive is not cancelled yet");
+        engine.remove_files(id).await;
+    }
+}

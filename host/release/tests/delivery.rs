@@ -1,0 +1,197 @@
+//! Jobs going out, to printers of all sorts.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use cardinal_domain::{
+    event::EventKind,
+    job::{Job, JobState},
+    names::TraceId,
+};
+use common::{
+    Host, PDF, eventually,
+    printer::{FakePrinter, Next},
+    with, with_wish,
+};
+use ipp::{
+    model::{JobState as Remote, Operation, StatusCode},
+    value::IppValue,
+};
+
+async fn with_printer(next: &[Next]) -> (Host, FakePrinter, Job) {
+    let host = Host::start().await;
+    let printer = FakePrinter::start(next).await;
+    host.printer("east", &printer.uri()).await;
+    let job = host.print("find-me", PDF).await;
+    host.release_to(&job, "east").await;
+    (host, printer, job)
+}
+
+#[tokio::test]
+async fn a_printer_gets_the_document_and_the_wishes() {
+    let host = Host::start().await;
+    let printer = FakePrinter::start(&[]).await;
+    host.printer("east", &printer.uri()).await;
+    let mut print = host.request(Operation::PrintJob, "find-me");
+    with(&mut print, "job-name", IppValue::new_name_without_language("letter").unwrap());
+    with_wish(&mut print, "copies", IppValue::Integer(2));
+    with_wish(&mut print, "sides", IppValue::new_keyword("two-sided-long-edge").unwrap());
+    let document: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+    let answer = host.send("find-me", &print, &document).await;
+    let job = host.store.job_by_number(common::number(&answer)).await.unwrap().unwrap();
+    host.release_to(&job, "east").await;
+    let done = host.until(&job, JobState::Delivered).await;
+    assert_eq!(done.remote, Some(1));
+    let seen = printer.jobs().remove(0);
+    assert_eq!(seen.name, format!("letter [{}]", job.id));
+    assert!(seen.document == document);
+    let wishes = [("copies", IppValue::Integer(2)), ("sides", IppValue::new_keyword("two-sided-long-edge").unwrap())];
+    assert_eq!(seen.wishes, wishes.map(|(name, value)| (name.to_owned(), value)));
+    for kind in [EventKind::JobReleasing, EventKind::JobSending, EventKind::JobPrinting, EventKind::JobDelivered] {
+        assert_eq!(host.events(kind).await.len(), 1, "{kind}");
+    }
+    eventually("the spool is empty", async || host.spooled().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_printer_that_is_off_leaves_the_job_held() {
+    let host = Host::start().await;
+    let printer = FakePrinter::start(&[]).await;
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    host.printer("east", &format!("ipp://{nobody}/ipp/print")).await;
+    let job = host.print("find-me", PDF).await;
+    host.release_to(&job, "east").await;
+    let held = host.until(&job, JobState::Held).await;
+    assert!(!held.doubtful);
+    let expected = format!("printer \"east\" (ipp://{nobody}/ipp/print) cannot be reached: Connection refused");
+    assert!(held.reason.starts_with(&expected), "{}", held.reason);
+    host.printer("east", &printer.uri()).await;
+    host.release_to(&job, "east").await;
+    host.until(&job, JobState::Delivered).await;
+}
+
+#[tokio::test]
+async fn a_busy_printer_is_waited_for() {
+    let busy = Next::Status(StatusCode::ServerErrorBusy);
+    let (host, printer, job) = with_printer(&[busy, busy]).await;
+    host.until(&job, JobState::Delivered).await;
+    assert_eq!((printer.requests(), printer.jobs().len()), (3, 1));
+    assert_eq!(host.events(EventKind::JobSending).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_printer_says_decides() {
+    for (next, doubtful, reason) in [
+        (
+            Next::Status(StatusCode::ClientErrorDocumentFormatNotSupported),
+            false,
+            "refused it: Document format not supported",
+        ),
+        (Next::Status(StatusCode::ServerErrorNotAcceptingJobs), false, "refused it: Not accepting jobs"),
+        (Next::Status(StatusCode::ServerErrorDeviceError), true, "knows nothing of it"),
+        (Next::End(Remote::Aborted, "document-format-error", Some(0)), false, "aborted it (document-format-error)"),
+        (Next::End(Remote::Aborted, "aborted-by-system", Some(1)), true, "aborted it (aborted-by-system)"),
+        (Next::End(Remote::Canceled, "none", None), true, "cancelled it"),
+        (
+            Next::End(Remote::Completed, "job-completed-with-errors", None),
+            true,
+            "ended it with job-completed-with-errors",
+        ),
+        (Next::LoseAll, true, "knows nothing of it"),
+        (Next::Rubbish, true, "cannot be asked about it"),
+    ] {
+        let (host, printer, job) = with_printer(&[next]).await;
+        let held = host.until(&job, JobState::Held).await;
+        assert_eq!(held.doubtful, doubtful, "{next:?}: {}", held.reason);
+        assert!(held.reason.contains(reason), "{next:?}: {}", held.reason);
+        // Nobody sends it a second time by itself.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(printer.requests(), 1);
+        assert_eq!(host.spooled().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_looked_up() {
+    let (host, printer, job) = with_printer(&[Next::LoseAnswer]).await;
+    host.until(&job, JobState::Delivered).await;
+    assert_eq!(printer.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_printer_that_forgets_leaves_doubt() {
+    let (host, printer, job) = with_printer(&[Next::End(Remote::Processing, "none", None)]).await;
+    host.until(&job, JobState::Printing).await;
+    printer.forget();
+    let held = host.until(&job, JobState::Held).await;
+    assert!(held.doubtful);
+    assert!(held.reason.ends_with("knows nothing of it"), "{}", held.reason);
+}
+
+#[tokio::test]
+async fn one_printers_trouble_delays_no_other() {
+    let (host, _printer, stuck) = with_printer(&[Next::Hang]).await;
+    host.until(&stuck, JobState::Sending).await;
+    let job = host.print("find-me", PDF).await;
+    let begun = Instant::now();
+    host.release_to(&job, "west").await;
+    host.until(&job, JobState::Delivered).await;
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert_eq!(host.job(&stuck).await.state, JobState::Sending);
+}
+
+#[tokio::test]
+async fn jobs_that_pass_on_are_tried_again_in_order() {
+    let host = Host::start().await;
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    host.printer("west", &format!("ipp://{nobody}/ipp/print")).await;
+    let first = host.print("through", b"1").await;
+    eventually("it is tried again", async || host.events(EventKind::JobRetried).await.len() > 1).await;
+    let second = host.print("through", b"2").await;
+    assert_eq!(host.job(&first).await.state, JobState::Releasing);
+    // A released job does not wait behind them, and is told at once.
+    let tapped = host.print("find-me", b"3").await;
+    host.release_to(&tapped, "west").await;
+    assert!(host.until(&tapped, JobState::Held).await.reason.contains("cannot be reached"));
+    // One that is not wanted any more is not printed when the printer is back.
+    let cancelled = host.print("through", b"4").await;
+    host.release.cancel(TraceId::new(), cancelled.id, "not wanted").await.unwrap();
+    let printer = FakePrinter::start_at(nobody, &[]).await;
+    for job in [first, second] {
+        host.until(&job, JobState::Delivered).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let documents: Vec<_> = printer.jobs().into_iter().map(|seen| seen.document).collect();
+    assert_eq!(documents, [b"1", b"2"]);
+}
+
+#[tokio::test]
+async fn a_waiting_job_can_be_held_again() {
+    let host = Host::start().await;
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    host.printer("west", &format!("ipp://{nobody}/ipp/print")).await;
+    let job = host.print("through", PDF).await;
+    eventually("it is tried again", async || host.events(EventKind::JobRetried).await.len() > 1).await;
+    eventually("it is held", async || host.release.hold(TraceId::new(), job.id, "the operator holds it").await.is_ok())
+        .await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let held = host.job(&job).await;
+    assert_eq!((held.state, held.doubtful, held.reason.as_str()), (JobState::Held, false, "the operator holds it"));
+    assert!(host.release.hold(TraceId::new(), job.id, "again").await.is_err());
+    let error = host.release.release(TraceId::new(), job.id, "wst".parse().unwrap()).await.unwrap_err();
+    assert!(error.to_string().contains("did you mean \"west\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_told() {
+    let host = Host::start().await;
+    std::fs::write(host.folder.path().join("delivered"), "in the way").unwrap();
+    let job = host.print("find-me", PDF).await;
+    host.release_to(&job, "west").await;
+    let held = host.until(&job, JobState::Held).await;
+    assert!(held.reason.contains("cannot be written"), "{}", held.reason);
+    std::fs::remove_file(host.folder.path().join("delivered")).unwrap();
+    host.release_to(&job, "west").await;
+    host.until(&job, JobState::Delivered).await;
+}

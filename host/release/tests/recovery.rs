@@ -1,0 +1,171 @@
+//! What a crash leaves, put right at the next start. A crash is made by setting the store and the spool to what it leaves.
+
+mod common;
+
+use std::fs;
+
+use cardinal_domain::{
+    event::EventKind,
+    job::{Job, JobState},
+    names::PrinterName,
+};
+use cardinal_store::Store;
+use common::{Host, PDF, printer::FakePrinter};
+use ipp::model::{JobState as Remote, Operation};
+
+/// Sets the row to a state, as a crash would leave it.
+async fn set(store: &Store, job: &Job, state: JobState, printer: &str) {
+    let printer = PrinterName::new(printer).unwrap();
+    let set = store.change_job(job.id, |job| {
+        job.state = state;
+        job.printer = Some(printer);
+        Ok(vec![])
+    });
+    set.await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_held_job_stays_and_a_releasing_one_is_delivered() {
+    let host = Host::start().await;
+    let (held, releasing) = (host.print("find-me", PDF).await, host.print("find-me", PDF).await);
+    let host = host.restart(async |store, _| set(store, &releasing, JobState::Releasing, "west").await).await;
+    host.until(&releasing, JobState::Delivered).await;
+    assert_eq!(host.job(&held).await, held);
+    assert_eq!(host.delivered().len(), 1);
+}
+
+#[tokio::test]
+async fn the_printers_list_decides_about_jobs_under_way() {
+    for (remote, state, doubtful) in [
+        (Some(Remote::Completed), JobState::Delivered, false),
+        (Some(Remote::Aborted), JobState::Held, true),
+        (None, JobState::Held, true),
+    ] {
+        for under_way in [JobState::Sending, JobState::Printing] {
+            let host = Host::start().await;
+            let printer = FakePrinter::start(&[]).await;
+            host.printer("east", &printer.uri()).await;
+            let job = host.print("find-me", PDF).await;
+            printer.has("somebody else's", Remote::Completed);
+            if let Some(remote) = remote {
+                printer.has(&format!("letter [{}]", job.id), remote);
+            }
+            let host = host.restart(async |store, _| set(store, &job, under_way, "east").await).await;
+            let now = host.until(&job, state).await;
+            assert_eq!(now.doubtful, doubtful, "{remote:?} {under_way}: {}", now.reason);
+            assert_eq!(printer.requests(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_printer_that_is_off_does_not_keep_the_host_from_starting() {
+    let host = Host::start().await;
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    host.printer("east", &format!("ipp://{nobody}/ipp/print")).await;
+    let job = host.print("find-me", PDF).await;
+    let host = host.restart(async |store, _| set(store, &job, JobState::Sending, "east").await).await;
+    assert_eq!(host.job(&job).await.state, JobState::Sending);
+    let held = host.until(&job, JobState::Held).await;
+    assert!(held.doubtful && held.reason.contains("cannot be asked about it"), "{}", held.reason);
+    assert_eq!(host.spooled().len(), 2);
+}
+
+#[tokio::test]
+async fn a_folder_has_the_file_or_there_is_doubt() {
+    let host = Host::start().await;
+    let (whole, part) = (host.print("find-me", PDF).await, host.print("find-me", PDF).await);
+    let host = host
+        .restart(async |store, folder| {
+            let delivered = folder.join("delivered");
+            fs::create_dir(&delivered).unwrap();
+            fs::write(delivered.join(format!("{}-{}.pdf", whole.number, whole.id)), PDF).unwrap();
+            fs::write(delivered.join(format!(".{}-{}.pdf.part", part.number, part.id)), b"%P").unwrap();
+            set(store, &whole, JobState::Sending, "west").await;
+            set(store, &part, JobState::Sending, "west").await;
+        })
+        .await;
+    host.until(&whole, JobState::Delivered).await;
+    assert!(host.until(&part, JobState::Held).await.doubtful);
+    // The tap that follows replaces what the crash left.
+    host.release_to(&part, "west").await;
+    host.until(&part, JobState::Delivered).await;
+    assert_eq!(host.delivered().len(), 2);
+}
+
+#[tokio::test]
+async fn documents_without_a_row_come_back_and_halves_go() {
+    let host = Host::start().await;
+    let kept = host.print("find-me", PDF).await;
+    let torn = host.print("find-me", PDF).await;
+    let announced = host.send("find-me", &host.request(Operation::CreateJob, "find-me"), b"").await;
+    let announced = host.store.job_by_number(common::number(&announced)).await.unwrap().unwrap();
+    let arrived = host.print("find-me", PDF).await;
+    let over = host.print("find-me", PDF).await;
+    let gone = host.print("find-me", PDF).await;
+    let headless = host.print("find-me", PDF).await;
+    // Another database has never heard of any of them.
+    let other = tempfile::tempdir().unwrap();
+    let lost = Store::open(&other.path().join("store.db"), cardinal_store::Durability::Process).await.unwrap();
+    let spool = host.folder.path().join("spool");
+    for part in ["doc", "json"] {
+        fs::create_dir_all(other.path().join("spool")).unwrap();
+        let name = format!("{}.{part}", kept.id);
+        fs::copy(spool.join(&name), other.path().join("spool").join(&name)).unwrap();
+    }
+    fs::write(other.path().join("spool").join(format!("{}.doc", torn.id)), b"half").unwrap();
+    fs::write(other.path().join("spool/notes.txt"), b"mine").unwrap();
+    let options = cardinal_release::ReleaseOptions {
+        spool: other.path().join("spool"),
+        base: other.path().to_owned(),
+        limits: common::limits(),
+    };
+    let again = cardinal_release::Release::start(lost.clone(), options).await.unwrap();
+    let back = lost.job(kept.id).await.unwrap().unwrap();
+    assert_eq!((back.state, back.number, back.doubtful), (JobState::Held, kept.number, true));
+    assert!(lost.job(torn.id).await.unwrap().is_none());
+    assert_eq!(fs::read_dir(other.path().join("spool")).unwrap().count(), 3);
+    again.shutdown().await;
+
+    let host = host
+        .restart(async |store, folder| {
+            let file = |job: &Job, part: &str| folder.join("spool").join(format!("{}.{part}", job.id));
+            set(store, &arrived, JobState::Receiving, "west").await;
+            set(store, &torn, JobState::Receiving, "west").await;
+            fs::write(file(&torn, "json"), b"{\"version\":1,").unwrap();
+            set(store, &over, JobState::Delivered, "west").await;
+            fs::remove_file(file(&gone, "doc")).unwrap();
+            fs::remove_file(file(&headless, "json")).unwrap();
+        })
+        .await;
+    for (job, state, reason) in [
+        (&kept, JobState::Held, "no user is named \"ada\""),
+        (&arrived, JobState::Held, "no user is named \"ada\""),
+        (&headless, JobState::Held, "no user is named \"ada\""),
+        (&torn, JobState::Cancelled, "the host stopped before its document was whole"),
+        (&announced, JobState::Cancelled, "the host stopped before its document was whole"),
+        (&gone, JobState::Cancelled, "its document is missing from the spool"),
+    ] {
+        let now = host.job(job).await;
+        assert_eq!((now.state, now.reason.as_str()), (state, reason));
+    }
+    assert_eq!(host.spooled().len(), 6);
+    assert_eq!(host.events(EventKind::SpoolRubbish).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_shutdown_leaves_a_job_that_the_next_start_takes_up() {
+    let host = Host::start().await;
+    let printer = FakePrinter::start(&[common::printer::Next::End(Remote::Processing, "none", None)]).await;
+    host.printer("east", &printer.uri()).await;
+    let job = host.print("find-me", PDF).await;
+    host.release_to(&job, "east").await;
+    host.until(&job, JobState::Printing).await;
+    let host = host.restart(async |_, _| ()).await;
+    assert_eq!(host.job(&job).await.state, JobState::Printing);
+    // Its list now says that it is done.
+    printer.has(&format!("letter [{}]", job.id), Remote::Completed);
+    printer.forget();
+    assert!(host.until(&job, JobState::Held).await.doubtful);
+    assert_eq!(printer.requests(), 1);
+}

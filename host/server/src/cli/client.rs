@@ -1,0 +1,100 @@
+//! The running host's API, as the commands use it.
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use reqwest::{Method, Response, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    config::Config,
+    host::{LISTENING, Listening},
+    http::ErrorBody,
+    token::OwnerToken,
+};
+
+/// A running host.
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: String,
+    bearer: String,
+    /// Whether answers are to be JSON.
+    pub(super) json: bool,
+}
+
+impl Client {
+    /// The host of this configuration. Where it listens stands in its data folder while it runs.
+    pub(super) fn new(config: &Config, json: bool) -> Result<Self> {
+        let file = config.data_path(LISTENING);
+        let text = std::fs::read_to_string(&file).map_err(|_| not_running(config))?;
+        let listening: Listening =
+            serde_json::from_str(&text).with_context(|| format!("{} is damaged; restart the host", file.display()))?;
+        let token = OwnerToken::read(&config.path(&config.owner_token))?;
+        let http = reqwest::Client::builder().no_proxy().build().context("cannot make an HTTP client")?;
+        Ok(Self { http, base: format!("http://{}/api/v1", listening.http), bearer: token.bearer(), json })
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.ask(Method::GET, path, None::<&()>, None::<&()>).await
+    }
+
+    pub(super) async fn query<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T> {
+        self.ask(Method::GET, path, Some(query), None::<&()>).await
+    }
+
+    /// A request with a JSON body and an answer.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        query: Option<&impl Serialize>,
+        body: Option<&impl Serialize>,
+    ) -> Result<T> {
+        let mut request = self.http.request(method, format!("{}/{path}", self.base));
+        if let Some(query) = query {
+            request = request.query(query);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = self.send(request).await?;
+        response.json().await.context("the host answered something that this version does not understand")
+    }
+
+    /// A request with raw bytes.
+    pub(super) async fn upload<T: DeserializeOwned>(&self, path: &str, bytes: Vec<u8>) -> Result<T> {
+        let request = self.http.post(format!("{}/{path}", self.base)).body(bytes);
+        self.send(request).await?.json().await.context("the host answered something that this version does not understand")
+    }
+
+    /// An answer that goes on.
+    pub(super) async fn follow(&self, path: &str, query: &impl Serialize) -> Result<Response> {
+        self.send(self.http.get(format!("{}/{path}", self.base)).query(query)).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response> {
+        let response = request.header("authorization", &self.bearer).send().await.map_err(|error| {
+            if error.is_connect() {
+                anyhow!("the host at {} does not answer; is it running? Start it with `cardinal serve`", self.base)
+            } else {
+                anyhow!(error).context("the host did not answer")
+            }
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let said = response.json::<ErrorBody>().await.map(|body| body.error).unwrap_or_default();
+        match status {
+            StatusCode::UNAUTHORIZED => bail!("the host does not accept this owner token; was it made anew since the host started?"),
+            _ if said.is_empty() => bail!("the host answered {status}"),
+            _ => bail!("{said}"),
+        }
+    }
+}
+
+fn not_running(config: &Config) -> anyhow::Error {
+    anyhow!(
+        "the host of {} is not running; start it with `cardinal --config {} serve`",
+        config.folder.display(),
+        config.folder.join("cardinal.toml").display()
+    )
+}

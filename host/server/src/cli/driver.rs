@@ -1,0 +1,109 @@
+//! `cardinal driver`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use cardinal_domain::driver::{Mode, SettingKind};
+use cardinal_store::InstalledDriver;
+use clap::Subcommand;
+use reqwest::Method;
+
+use super::{client::Client, output};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  cardinal driver install acme-tcp.wasm
+  cardinal driver list
+  cardinal driver show cardinal/generic
+  cardinal driver remove acme/tcp@1.2.0";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Action {
+    /// Inspect, compile and install a driver file
+    Install { file: PathBuf },
+    /// Installed drivers
+    List,
+    /// One driver with its modes and settings
+    Show {
+        #[arg(value_name = "VENDOR/NAME[@VERSION]")]
+        driver: String,
+    },
+    /// Remove a driver that no reader uses
+    Remove {
+        #[arg(value_name = "VENDOR/NAME[@VERSION]")]
+        driver: String,
+    },
+}
+
+impl Action {
+    pub(super) async fn run(self, client: &Client) -> Result<()> {
+        match self {
+            Self::Install { file } => {
+                let wasm = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                let installed = client
+                    .upload::<InstalledDriver>("driver", wasm)
+                    .await
+                    .with_context(|| format!("{} was not installed", file.display()))?;
+                show(client, &installed)
+            }
+            Self::List => list(client).await,
+            Self::Show { driver } => show(client, &client.get(&format!("driver/{driver}")).await?),
+            Self::Remove { driver } => {
+                client.ask::<()>(Method::DELETE, &format!("driver/{driver}"), None::<&()>, None::<&()>).await
+            }
+        }
+    }
+}
+
+async fn list(client: &Client) -> Result<()> {
+    let drivers: Vec<InstalledDriver> = client.get("driver").await?;
+    if client.json {
+        return output::json(&drivers);
+    }
+    let row = |driver: &InstalledDriver| {
+        let modes: Vec<_> = driver.manifest.modes.iter().map(|mode| mode.id.as_str()).collect();
+        let digest = driver.digest.get(..12).unwrap_or_default().to_owned();
+        [
+            driver.manifest.id(),
+            driver.manifest.version.clone(),
+            modes.join(", "),
+            digest,
+            driver.manifest.summary.clone(),
+        ]
+    };
+    let rows: Vec<_> = drivers.iter().map(row).collect();
+    let headings = ["DRIVER", "VERSION", "MODES", "DIGEST", "SUMMARY"];
+    output::table(headings, &rows, "no driver is installed; `cardinal driver install FILE` installs one");
+    Ok(())
+}
+
+fn show(client: &Client, driver: &InstalledDriver) -> Result<()> {
+    if client.json {
+        return output::json(driver);
+    }
+    let manifest = &driver.manifest;
+    println!("{}@{}: {}", manifest.id(), manifest.version, output::plain(&manifest.summary));
+    println!("sha256 {}, installed {}", driver.digest, driver.installed);
+    for mode in &manifest.modes {
+        show_mode(mode);
+    }
+    Ok(())
+}
+
+fn show_mode(mode: &Mode) {
+    let transports: Vec<_> = mode.transports.iter().map(|transport| transport.name()).collect();
+    println!("\nmode {} ({}): {}", mode.id, transports.join(", "), output::plain(&mode.title));
+    println!("  {}", output::plain(&mode.summary));
+    if !mode.commands.is_empty() {
+        println!("  commands: {}", mode.commands.join(", "));
+    }
+    for setting in &mode.settings {
+        let default = match (&setting.default, setting.kind) {
+            (Some(_), SettingKind::Secret) => " (has a default)".to_owned(),
+            (Some(default), _) => format!(" = {default:?}"),
+            (None, _) if setting.required => " (required)".to_owned(),
+            (None, _) => String::new(),
+        };
+        println!("  {} [{}]{default}\n      {}", setting.key, setting.kind, output::plain(&setting.help));
+    }
+}

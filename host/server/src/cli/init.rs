@@ -1,0 +1,44 @@
+//! `cardinal init`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::{
+    config::{Config, template},
+    host::private_folder,
+    token::OwnerToken,
+};
+
+/// Make a new host: its configuration and its owner token
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Writes DIR/cardinal.toml with every key, commented, at its default, and DIR/owner.token, readable by you alone.
+
+Example:
+  cardinal init ./site
+  cardinal --config ./site/cardinal.toml serve")]
+pub(super) struct Init {
+    /// The folder of the new host; made if it is not there
+    dir: PathBuf,
+}
+
+impl Init {
+    pub(super) fn run(&self) -> Result<()> {
+        private_folder(&self.dir)?;
+        let file = self.dir.join("cardinal.toml");
+        if file.exists() {
+            bail!("{} is there already; it was left as it is", file.display());
+        }
+        let token = self.dir.join(Config::default().owner_token);
+        if !token.exists() {
+            OwnerToken::create(&token)?;
+        }
+        // Last: a folder with this file is a whole host.
+        std::fs::write(&file, template::text()?).with_context(|| format!("cannot write {}", file.display()))?;
+        println!("{}", file.display());
+        eprintln!("a new host; start it with `cardinal --config {} serve`", file.display());
+        Ok(())
+    }
+}

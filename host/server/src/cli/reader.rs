@@ -1,0 +1,125 @@
+//! `cardinal reader`: readers with how they are.
+
+use anyhow::{Result, anyhow};
+use cardinal_domain::time::Timestamp;
+use clap::Subcommand;
+use reqwest::Method;
+
+use super::{
+    client::Client,
+    entity::{Remove, Set},
+    output,
+};
+use crate::{
+    http::{CommandBody, ReaderView},
+    sessions::Phase,
+};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  cardinal reader list
+  cardinal reader show floor-2-east
+  cardinal reader set floor-2-east driver=cardinal/generic mode=generic address=10.0.0.21:7778 device=floor-2-east
+  cardinal reader set floor-2-east settings.keepalive_seconds=10
+  cardinal reader command floor-2-east beep";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Action {
+    /// All readers, with how they are
+    List,
+    /// One reader, with its configuration and how it is
+    Show { name: String },
+    Set(Set),
+    Remove(Remove),
+    /// Give the reader's driver a command of its mode
+    Command {
+        name: String,
+        command: String,
+        #[arg(value_name = "KEY=VALUE")]
+        arguments: Vec<String>,
+    },
+}
+
+impl Action {
+    pub(super) async fn run(self, client: &Client) -> Result<()> {
+        match self {
+            Self::List => list(client).await,
+            Self::Show { name } => show(client, &name).await,
+            Self::Set(set) => set.run(client, "reader").await,
+            Self::Remove(remove) => remove.run(client, "reader").await,
+            Self::Command { name, command, arguments } => {
+                let pair = |text: &String| {
+                    let (key, value) = text.split_once('=').ok_or_else(|| anyhow!("{text:?} is no KEY=VALUE"))?;
+                    Ok((key.to_owned(), value.to_owned()))
+                };
+                let arguments = arguments.iter().map(pair).collect::<Result<_>>()?;
+                let body = CommandBody { command, arguments };
+                let path = format!("reader/{name}/command");
+                client.ask::<()>(Method::POST, &path, None::<&()>, Some(&body)).await
+            }
+        }
+    }
+}
+
+async fn list(client: &Client) -> Result<()> {
+    let readers: Vec<ReaderView> = client.get("reader").await?;
+    if client.json {
+        return output::json(&readers);
+    }
+    let rows: Vec<_> = readers
+        .iter()
+        .map(|reader| {
+            let status = reader.status.as_ref();
+            [
+                reader.spec.name.to_string(),
+                phase(reader),
+                status.map_or_else(|| reader.spec.driver.to_string(), |status| status.driver.clone()),
+                reader.spec.address.clone(),
+                reader.spec.device.to_string(),
+                status.map(|status| status.cards.to_string()).unwrap_or_default(),
+                status.and_then(|status| status.last_error.clone()).unwrap_or_default(),
+            ]
+        })
+        .collect();
+    let headings = ["READER", "STATE", "DRIVER", "ADDRESS", "DEVICE", "CARDS", "LAST ERROR"];
+    output::table(headings, &rows, "no reader yet; add one with `cardinal reader set NAME …` or `cardinal apply`");
+    Ok(())
+}
+
+async fn show(client: &Client, name: &str) -> Result<()> {
+    let reader: ReaderView = client.get(&format!("reader/{name}")).await?;
+    if client.json {
+        return output::json(&reader);
+    }
+    print!("{}", toml::to_string(&reader.spec)?);
+    println!("\nstate         {}", phase(&reader));
+    let Some(status) = &reader.status else { return Ok(()) };
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+    let facts = [
+        ("driver", Some(status.driver.clone())),
+        ("peer", status.peer.clone()),
+        ("connected", time(status.connected)),
+        ("connections", Some(status.connects.to_string())),
+        ("cards", Some(status.cards.to_string())),
+        ("last card", time(status.last_card)),
+        ("last error", status.last_error.clone()),
+        ("at", time(status.last_error_at)),
+    ];
+    for (name, value) in facts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        println!("{name:13} {}", output::plain(&value));
+    }
+    for (name, value) in &status.facts {
+        println!("{:13} {}", output::plain(name), output::plain(value));
+    }
+    Ok(())
+}
+
+fn phase(reader: &ReaderView) -> String {
+    let Some(status) = &reader.status else { return "disabled".to_owned() };
+    match (status.phase, &status.health) {
+        (Phase::Misconfigured, _) => "misconfigured".to_owned(),
+        (Phase::Connecting, _) => "connecting".to_owned(),
+        (Phase::Online, Some(health)) => health.to_string(),
+        (Phase::Online, None) => "online".to_owned(),
+    }
+}

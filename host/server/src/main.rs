@@ -1,0 +1,31 @@
+//! The program `cardinal`: it wires the rooms of the house together, and talks to operators.
+//!
+//! `serve` runs a host; every other command talks to a running host by its API. Errors are `anyhow` here, where they end:
+//! a chain is shown once, at the edge.
+#![allow(missing_docs, reason = "a binary: nothing here is another crate's to use")]
+#![allow(unreachable_pub, reason = "a binary: `pub` marks what a module offers to its neighbours")]
+
+mod cli;
+mod config;
+mod drivers;
+mod hex;
+mod host;
+mod http;
+mod memory;
+mod readers;
+mod sessions;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match cli::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

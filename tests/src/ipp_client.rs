@@ -1,0 +1,28 @@
+//! A print client in a few lines, for tests that are not about clients.
+
+use std::io::Cursor;
+
+use ipp::prelude::{AsyncIppClient, DelimiterTag, IppOperationBuilder, IppPayload, IppValue, Uri};
+
+use crate::wait::LIMIT;
+
+/// Prints a document to a queue as this user, and gives the job's number. Panics where it is not taken.
+pub async fn print(queue: &str, user: &str, document: &[u8]) -> i32 {
+    let uri: Uri = queue.parse().expect("an address");
+    let operation = IppOperationBuilder::print_job(uri.clone(), IppPayload::new(Cursor::new(document.to_owned())))
+        .user_name(user)
+        .job_title("a letter")
+        .document_format("application/pdf")
+        .build()
+        .expect("an operation");
+    let client = AsyncIppClient::builder(uri).request_timeout(LIMIT).build();
+    let answer = client.send(operation).await.unwrap_or_else(|error| panic!("{queue} does not answer: {error}"));
+    let status = answer.header().status_code();
+    assert!(status.is_success(), "{queue} did not take the job: {status}");
+    let mut jobs = answer.attributes().groups_of(DelimiterTag::JobAttributes);
+    let number = jobs.next().and_then(|job| job.get("job-id").map(|attribute| attribute.value().clone()));
+    match number {
+        Some(IppValue::Integer(number)) => number,
+        other => panic!("{queue} gave no job-id: {other:?}"),
+    }
+}

@@ -1,0 +1,109 @@
+//! A real printer: `ippeveprinter`, which keeps its port while it is switched off and on again.
+//!
+//! It wants to announce itself and dies without a message bus, so it is given a bus of its own where nobody listens. A
+//! command of ours takes each document, or it would simulate printing for many seconds.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpStream},
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::{document, port, process::Process, program, wait};
+
+/// A printer, on or off.
+#[derive(Debug)]
+pub struct IppPrinter {
+    running: Option<Process>,
+    bus: Option<Process>,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+impl IppPrinter {
+    /// A printer that is off.
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("cardinal-printer-").tempdir().expect("a temporary folder");
+        for name in ["out", "spool"] {
+            fs::create_dir(folder.path().join(name)).expect("a folder");
+        }
+        let store = folder.path().join("store.sh");
+        // Renamed when whole. Numbers of jobs begin anew each time it is switched on; process ids do not.
+        let script = "#!/bin/sh\nset -e\ncp \"$1\" \"$OUT/.part-$$\"\nmv \"$OUT/.part-$$\" \"$OUT/$IPP_JOB_ID-$$\"\n";
+        fs::write(&store, script).expect("a script");
+        fs::set_permissions(&store, fs::Permissions::from_mode(0o755)).expect("a script can be made to run");
+        Self { running: None, bus: None, address: port::free(), folder }
+    }
+
+    /// A printer that is on.
+    pub async fn start() -> Self {
+        let mut printer = Self::new();
+        printer.switch_on().await;
+        printer
+    }
+
+    /// Switches it on; it takes jobs when this returns.
+    pub async fn switch_on(&mut self) {
+        let folder = self.folder.path().to_owned();
+        let bus = folder.join("bus");
+        if self.bus.is_none() {
+            let mut command = Command::new(program::theirs("dbus-daemon"));
+            command.args(["--session", "--nofork", "--nopidfile"]).arg(format!("--address=unix:path={}", bus.display()));
+            self.bus = Some(Process::start("dbus-daemon", &mut command, &folder.join("bus.log")));
+            wait::until("the message bus", async || UnixStream::connect(&bus).ok()).await;
+        }
+        let mut command = Command::new(program::theirs("ippeveprinter"));
+        command
+            .args(["-n", "localhost", "-r", "off", "-f", "application/pdf", "-p", &self.address.port().to_string()])
+            .arg("-d")
+            .arg(folder.join("spool"))
+            .arg("-c")
+            .arg(folder.join("store.sh"))
+            .arg("east")
+            .env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", bus.display()))
+            .env("OUT", self.out());
+        let mut process = Process::start("ippeveprinter", &mut command, &folder.join("printer.log"));
+        wait::until("ippeveprinter", async || {
+            assert!(process.ended().is_none(), "ippeveprinter ended: {}", process.said());
+            TcpStream::connect(self.address).ok()
+        })
+        .await;
+        self.running = Some(process);
+    }
+
+    /// Switches it off.
+    pub async fn switch_off(&mut self) {
+        self.running.take().expect("it is on").end(Signal::KILL).await;
+    }
+
+    /// Its address.
+    pub fn uri(&self) -> String {
+        format!("ipp://{}/ipp/print", self.address)
+    }
+
+    /// Where its paper comes out.
+    pub fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+
+    /// What came out so far.
+    pub fn came_out(&self) -> Vec<Vec<u8>> {
+        document::came_out(&self.out())
+    }
+
+    /// Its folder, for what a test wants to put there.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Default for IppPrinter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
