@@ -53,7 +53,9 @@ impl IppPrinter {
         let bus = folder.join("bus");
         if self.bus.is_none() {
             let mut command = Command::new(program::theirs("dbus-daemon"));
-            command.args(["--session", "--nofork", "--nopidfile"]).arg(format!("--address=unix:path={}", bus.display()));
+            command
+                .args(["--session", "--nofork", "--nopidfile"])
+                .arg(format!("--address=unix:path={}", bus.display()));
             self.bus = Some(Process::start("dbus-daemon", &mut command, &folder.join("bus.log")));
             wait::until("the message bus", async || UnixStream::connect(&bus).ok()).await;
         }

@@ -4,7 +4,6 @@
 //! folders, and is stopped by its process id when its value goes away. A helper that cannot do its work has failed the
 //! test, so helpers panic with what they saw instead of handing errors on. Nothing here knows what is right: the tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper that fails has failed the test")]
-#![allow(clippy::print_stderr, reason = "what a peer said is shown where a test fails")]
 
 pub mod api;
 pub mod cli;

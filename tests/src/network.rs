@@ -90,6 +90,7 @@ impl Drop for Cable {
 
 fn ip(arguments: &str) -> Result<(), String> {
     let run = |command: &mut Command| -> std::io::Result<Output> { command.output() };
-    let output = run(Command::new(program::theirs("ip")).args(arguments.split_whitespace())).map_err(|e| e.to_string())?;
+    let output =
+        run(Command::new(program::theirs("ip")).args(arguments.split_whitespace())).map_err(|e| e.to_string())?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
 }

@@ -13,7 +13,11 @@ pub fn built() -> PathBuf {
     let own = env::current_exe().expect("this program knows where it lies");
     let folder = own.parent().expect("a program lies in a folder");
     // Tests lie one folder deeper than programs.
-    if folder.ends_with("deps") { folder.parent().expect("`deps` lies in a folder").to_owned() } else { folder.to_owned() }
+    if folder.ends_with("deps") {
+        folder.parent().expect("`deps` lies in a folder").to_owned()
+    } else {
+        folder.to_owned()
+    }
 }
 
 /// A program of this workspace. Panics with what to build where it is not there.

@@ -38,7 +38,8 @@ impl Terminal for GenericTerminal {
     }
 
     async fn was_connected(&self, times: usize) {
-        let wish = |record: &cardinal_simulators::generic::Record| record.connections() >= times && record.server.is_some();
+        let wish =
+            |record: &cardinal_simulators::generic::Record| record.connections() >= times && record.server.is_some();
         self.wait_for(LIMIT, wish).await.unwrap_or_else(|error| panic!("{error}"));
     }
 
@@ -50,7 +51,8 @@ impl Terminal for GenericTerminal {
         let before = self.record().received.len();
         self.shows(card).await;
         let heard = self.wait_for(LIMIT, |record| record.received.len() >= before + answer.len()).await;
-        let heard = heard.unwrap_or_else(|error| panic!("no {answer:?} for {card}: {error}")).received.split_off(before);
+        let heard =
+            heard.unwrap_or_else(|error| panic!("no {answer:?} for {card}: {error}")).received.split_off(before);
         assert_eq!(heard.escape_ascii().to_string(), answer, "for {card}");
     }
 

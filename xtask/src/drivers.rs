@@ -1,8 +1,8 @@
 //! Guests become components.
 //!
 //! One cargo call compiles every guest, so that the standard library is compiled once where it must be; each core
-//! module is then wrapped as a component. Owns `<target>/wasm` (cargo's) and `<target>/drivers` (the results, one
-//! `<package>.wasm` each). A result is replaced whole or not at all: tests may be reading it.
+//! module is then wrapped as a component. Owns `<target>/wasm` (cargo's), `<target>/drivers` (the results, one
+//! `<package>.wasm` each) and `<target>/share` (those that come with Cardinal, laid out as in an installation). A result is replaced whole or not at all: tests may be reading it.
 
 use std::fs;
 use std::io::Write;
@@ -32,12 +32,20 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
     way.configure(&mut cargo);
     process::run(&mut cargo)?;
 
-    fs::create_dir_all(workspace.components()).context("making the folder of components")?;
+    for folder in [workspace.components(), workspace.bundled()] {
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    }
     for guest in guests {
         let module = folder.join(TARGET).join("driver").join(format!("{}.wasm", guest.library));
         let component = component(&module).with_context(|| format!("making a component of {}", guest.package))?;
-        let path = workspace.components().join(format!("{}.wasm", guest.package));
-        let changed = replace(&path, &component).with_context(|| format!("writing {}", path.display()))?;
+        let write = |folder: &Path| {
+            let path = folder.join(format!("{}.wasm", guest.package));
+            replace(&path, &component).with_context(|| format!("writing {}", path.display()))
+        };
+        let changed = write(&workspace.components())?;
+        if guest.bundled {
+            write(&workspace.bundled())?;
+        }
         let note = if changed { "" } else { "  (unchanged)" };
         println!("  {:<28} {:>4} KiB{note}", format!("{}.wasm", guest.package), component.len().div_ceil(1024));
     }

@@ -31,6 +31,8 @@ pub(crate) struct Guest {
     pub(crate) package: String,
     /// The library's name; the core module is called so.
     pub(crate) library: String,
+    /// Whether it comes with Cardinal: a crate under `drivers/`.
+    pub(crate) bundled: bool,
 }
 
 impl Workspace {
@@ -57,6 +59,7 @@ impl Workspace {
             guests.push(Guest {
                 package: text(package, "name")?.to_owned(),
                 library: text(library, "name")?.replace('-', "_"),
+                bundled: manifest.starts_with(root.join("drivers")),
             });
         }
         guests.sort_by(|a, b| a.package.cmp(&b.package));
@@ -78,6 +81,11 @@ impl Workspace {
     /// The folder of the finished components.
     pub(crate) fn components(&self) -> PathBuf {
         self.target.join("drivers")
+    }
+
+    /// The folder of those that come with Cardinal, where a program in `debug/` or `release/` beside it looks for them.
+    pub(crate) fn bundled(&self) -> PathBuf {
+        self.target.join("share/cardinal/drivers")
     }
 }
 

@@ -55,6 +55,25 @@ pub struct Line {
     pub fields: Vec<Field>,
 }
 
+impl Line {
+    /// The same in a sentence, for an event.
+    pub fn sentence(&self) -> String {
+        let none = || "nothing".to_owned();
+        let field = |field: &Field| {
+            let (old, new) = (field.old.clone().unwrap_or_else(none), field.new.clone().unwrap_or_else(none));
+            format!("{} from {old} to {new}", field.key)
+        };
+        match self.action {
+            Action::Change => {
+                let fields: Vec<_> = self.fields.iter().map(field).collect();
+                format!("{} {} was changed: {}", self.kind, self.name, fields.join(", "))
+            }
+            Action::Add => format!("{} {} was added", self.kind, self.name),
+            Action::Remove => format!("{} {} was removed", self.kind, self.name),
+        }
+    }
+}
+
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -406,6 +425,10 @@ mod tests {
         wanted.user[0].email = "ada@example.org".to_owned();
         let plan = plan(&site(SMALL), &wanted, false).unwrap();
         assert_eq!(plan.lines[0].to_string(), "~ user ada\n    card: ***00 -> ***77\n    email = ada@example.org");
+        assert_eq!(
+            plan.lines[0].sentence(),
+            "user ada was changed: card from ***00 to ***77, email from nothing to ada@example.org"
+        );
     }
 
     #[test]

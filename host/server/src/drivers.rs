@@ -92,7 +92,9 @@ impl Drivers {
             match outcome {
                 Ok(()) | Err(DriverError::Refused(_)) => {}
                 Err(DriverError::Store(error)) => return Err(error),
-                Err(error) => tracing::error!(file = %file.display(), %error, "a driver of the folder was not installed"),
+                Err(error) => {
+                    tracing::error!(file = %file.display(), %error, "a driver of the folder was not installed")
+                }
             }
         }
         Ok(())
@@ -145,7 +147,8 @@ impl Drivers {
         if !users.is_empty() {
             return Err(DriverError::InUse { driver: found.label(), readers: users.join(", ") });
         }
-        let event = EventBody::new(TraceId::new(), EventKind::DriverRemoved, format!("driver {} was removed", found.label()));
+        let event =
+            EventBody::new(TraceId::new(), EventKind::DriverRemoved, format!("driver {} was removed", found.label()));
         self.store.remove_driver(found.digest(), vec![event.fact("driver", found.label())]).await?;
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(versions) = loaded.get_mut(&found.manifest().id()) {

@@ -105,8 +105,7 @@ async fn start(config: Config) -> Result<Host> {
     };
     let store = Store::open(&config.data_path("cardinal.db"), durability).await?;
     let program = std::env::current_exe().context("cannot tell where this program lies")?;
-    let compiler =
-        Compiler::Child(CompileCommand { program: program.clone(), args: vec!["compile-driver".into()] });
+    let compiler = Compiler::Child(CompileCommand { program: program.clone(), args: vec!["compile-driver".into()] });
     let runtime = Runtime::new(config.drivers.engine.clone(), &config.data_path("compiled"), compiler)?;
     let folder = config.data_path("drivers");
     private_folder(&folder)?;
@@ -141,10 +140,10 @@ async fn start(config: Config) -> Result<Host> {
     })
 }
 
-/// Where the first-party drivers lie: `PREFIX/drivers` for a program in `PREFIX/bin`.
+/// Where the first-party drivers lie: `PREFIX/share/cardinal/drivers` for a program in `PREFIX/bin`.
 fn bundled(config: &Config, program: &Path) -> PathBuf {
     if config.drivers.bundled.as_os_str().is_empty() {
-        program.parent().and_then(Path::parent).unwrap_or(Path::new("/")).join("drivers")
+        program.parent().and_then(Path::parent).unwrap_or(Path::new("/")).join("share/cardinal/drivers")
     } else {
         config.path(&config.drivers.bundled)
     }

@@ -49,7 +49,8 @@ impl Memory {
                 .with_context(|| format!("cannot write the host's key {}", key_file.display()))?;
             key
         };
-        let cipher = XChaCha20Poly1305::new_from_slice(&key).map_err(|_| anyhow!("the host's key has a wrong length"))?;
+        let cipher =
+            XChaCha20Poly1305::new_from_slice(&key).map_err(|_| anyhow!("the host's key has a wrong length"))?;
         Ok(Self { store, cipher })
     }
 

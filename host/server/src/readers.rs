@@ -73,11 +73,16 @@ pub fn check(drivers: &Drivers, config: &Config, spec: &Reader) -> Result<Prepar
         }
         (Transport::Dial(port), None) => Way::Dial(crate::sessions::with_port(&spec.address, *port)?),
         (Transport::Listen, None) => {
-            return Err("transport \"listen\" needs our own address and port, such as listen = \"0.0.0.0:7778\"".to_owned());
+            return Err(
+                "transport \"listen\" needs our own address and port, such as listen = \"0.0.0.0:7778\"".to_owned()
+            );
         }
         (Transport::Listen, Some(ours)) => {
             let theirs: IpAddr = spec.address.parse().map_err(|_| {
-                format!("with transport \"listen\" the address is the IP address the terminal calls from, not {:?}", spec.address)
+                format!(
+                    "with transport \"listen\" the address is the IP address the terminal calls from, not {:?}",
+                    spec.address
+                )
             })?;
             Way::Listen(ours, theirs.to_canonical())
         }

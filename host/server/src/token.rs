@@ -31,7 +31,10 @@ impl OwnerToken {
     /// It cannot be read, or is too short to protect anything.
     pub fn read(file: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| {
-            format!("cannot read the owner token {}; are you the user who made it with `cardinal init`?", file.display())
+            format!(
+                "cannot read the owner token {}; are you the user who made it with `cardinal init`?",
+                file.display()
+            )
         })?;
         let token = text.trim().to_owned();
         if token.len() < LENGTH {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use cardinal_domain::event::{Event, EventBody};
+use cardinal_domain::event::{Event, EventBody, Level};
 use sqlx::{
     Any, AnyPool, Executor as _, SqlSafeStr as _, Transaction,
     any::AnyPoolOptions,
@@ -130,10 +130,22 @@ impl Write<'_> {
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         self.tx.commit().await.map_err(StoreError::sql(self.doing))?;
         for event in self.events {
+            log(&event);
             // Nobody watching is fine.
             let _ = self.store.inner.watchers.send(event);
         }
         Ok(())
+    }
+}
+
+/// What is stored is also logged, once, here: whoever reads the log sees the same as whoever reads the events.
+fn log(event: &Event) {
+    let Event { seq, body } = event;
+    let (kind, trace, message) = (body.kind.name(), body.trace, body.message.as_str());
+    match body.level {
+        Level::Info => tracing::info!(target: "event", seq, kind, %trace, "{message}"),
+        Level::Warning => tracing::warn!(target: "event", seq, kind, %trace, "{message}"),
+        Level::Error => tracing::error!(target: "event", seq, kind, %trace, "{message}"),
     }
 }
 

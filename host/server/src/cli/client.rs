@@ -62,7 +62,11 @@ impl Client {
     /// A request with raw bytes.
     pub(super) async fn upload<T: DeserializeOwned>(&self, path: &str, bytes: Vec<u8>) -> Result<T> {
         let request = self.http.post(format!("{}/{path}", self.base)).body(bytes);
-        self.send(request).await?.json().await.context("the host answered something that this version does not understand")
+        self.send(request)
+            .await?
+            .json()
+            .await
+            .context("the host answered something that this version does not understand")
     }
 
     /// An answer that goes on.
@@ -84,7 +88,9 @@ impl Client {
         }
         let said = response.json::<ErrorBody>().await.map(|body| body.error).unwrap_or_default();
         match status {
-            StatusCode::UNAUTHORIZED => bail!("the host does not accept this owner token; was it made anew since the host started?"),
+            StatusCode::UNAUTHORIZED => {
+                bail!("the host does not accept this owner token; was it made anew since the host started?")
+            }
             _ if said.is_empty() => bail!("the host answered {status}"),
             _ => bail!("{said}"),
         }

@@ -35,7 +35,9 @@ pub(super) enum Action {
     /// All of them
     List,
     /// One, with every field
-    Show { name: String },
+    Show {
+        name: String,
+    },
     Set(Set),
     Remove(Remove),
 }

@@ -23,7 +23,9 @@ Examples:
 pub(super) enum Action {
     List(List),
     /// One job, with why it stands where it stands
-    Show { number: i32 },
+    Show {
+        number: i32,
+    },
     /// Send a held job to a printer
     Release {
         number: i32,
@@ -31,7 +33,9 @@ pub(super) enum Action {
         printer: PrinterName,
     },
     /// Cancel a job and delete its document
-    Cancel { number: i32 },
+    Cancel {
+        number: i32,
+    },
 }
 
 /// Jobs, newest first; without --all those that are not at their end

@@ -24,13 +24,18 @@ use crate::config::Config;
 
 /// The server between a card reader and a printer.
 #[derive(Debug, Parser)]
-#[command(name = "cardinal", version, max_term_width = 110, after_help = "\
+#[command(
+    name = "cardinal",
+    version,
+    max_term_width = 110,
+    after_help = "\
 A first host:
   cardinal init ./site
   export CARDINAL_CONFIG=./site/cardinal.toml
   cardinal serve &
   cardinal apply site.toml
-  cardinal event tail")]
+  cardinal event tail"
+)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,

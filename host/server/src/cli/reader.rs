@@ -28,7 +28,9 @@ pub(super) enum Action {
     /// All readers, with how they are
     List,
     /// One reader, with its configuration and how it is
-    Show { name: String },
+    Show {
+        name: String,
+    },
     Set(Set),
     Remove(Remove),
     /// Give the reader's driver a command of its mode
@@ -77,11 +79,15 @@ async fn list(client: &Client) -> Result<()> {
                 reader.spec.address.clone(),
                 reader.spec.device.to_string(),
                 status.map(|status| status.cards.to_string()).unwrap_or_default(),
-                status.and_then(|status| status.last_error.clone()).unwrap_or_default(),
+                // What went wrong before the connection stands no longer matters.
+                status
+                    .filter(|status| status.phase != Phase::Online)
+                    .and_then(|status| status.last_error.clone())
+                    .unwrap_or_default(),
             ]
         })
         .collect();
-    let headings = ["READER", "STATE", "DRIVER", "ADDRESS", "DEVICE", "CARDS", "LAST ERROR"];
+    let headings = ["READER", "STATE", "DRIVER", "ADDRESS", "DEVICE", "CARDS", "TROUBLE"];
     output::table(headings, &rows, "no reader yet; add one with `cardinal reader set NAME …` or `cardinal apply`");
     Ok(())
 }

@@ -15,14 +15,26 @@ const PLAIN: &[(&str, &str)] = &[
     ("data", "The folder for the store, the spool, installed drivers and compiled code. Owner-only rights."),
     ("owner_token", "The file with the token that the command line and other API clients show. Owner-only rights."),
     ("http.listen", "Where the API listens. Port 0 takes a free one."),
-    ("ipp.listen", "Where people print to: ipp://THIS-MACHINE:8631/queues/NAME. To take jobs from other machines, listen on an \
-      address they reach (such as \"0.0.0.0:8631\") and name their networks in the queue's `allow` list."),
-    ("store.durability", "\"process\": a killed process loses nothing, a power cut the last moments of events, never a job. \
-      \"power\": a power cut loses nothing either; each event waits for the disk."),
-    ("log.filter", "What is logged to standard error: error, warn, info, debug or trace, also by module (\"info,cardinal_release=debug\")."),
+    (
+        "ipp.listen",
+        "Where people print to: ipp://THIS-MACHINE:8631/queues/NAME. To take jobs from other machines, listen on an \
+      address they reach (such as \"0.0.0.0:8631\") and name their networks in the queue's `allow` list.",
+    ),
+    (
+        "store.durability",
+        "\"process\": a killed process loses nothing, a power cut the last moments of events, never a job. \
+      \"power\": a power cut loses nothing either; each event waits for the disk.",
+    ),
+    (
+        "log.filter",
+        "What is logged to standard error: error, warn, info, debug or trace, also by module (\"info,cardinal_release=debug\").",
+    ),
     ("log.format", "\"text\" or \"json\"."),
-    ("drivers.bundled", "A folder of driver files (*.wasm) that are installed at start. Empty: the folder `drivers` beside the \
-      folder of the program, where the first-party drivers lie."),
+    (
+        "drivers.bundled",
+        "A folder of driver files (*.wasm) that are installed at start. Empty: share/cardinal/drivers \
+      beside the folder of the program, where the first-party drivers lie.",
+    ),
 ];
 
 /// Every key, in the order of the file.
@@ -35,6 +47,7 @@ pub fn all() -> Vec<Key> {
         })
     };
     let table = toml::Table::try_from(cardinal_release::ReleaseLimits::default()).unwrap_or_default();
-    let release = table.keys().map(|name| Key { path: format!("release.{name}"), help: String::new() }).collect::<Vec<_>>();
+    let release =
+        table.keys().map(|name| Key { path: format!("release.{name}"), help: String::new() }).collect::<Vec<_>>();
     plain.chain(release).chain(bound("drivers.engine", ENGINE_OPTIONS)).chain(bound("drivers.bounds", BOUNDS)).collect()
 }

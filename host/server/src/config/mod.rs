@@ -194,7 +194,10 @@ mod tests {
     #[test]
     fn unknown_keys_name_their_line_and_the_nearest_known() {
         let error = load("\n[http]\nlisen = '127.0.0.1:1'\n").unwrap_err().to_string();
-        assert!(error.ends_with("line 3: unknown key \"lisen\" (did you mean \"listen\"?); known here: listen"), "{error}");
+        assert!(
+            error.ends_with("line 3: unknown key \"lisen\" (did you mean \"listen\"?); known here: listen"),
+            "{error}"
+        );
         let error = load("[htp]\n").unwrap_err().to_string();
         assert!(error.contains("line 1: unknown key \"htp\" (did you mean \"http\"?)"), "{error}");
     }

@@ -29,10 +29,7 @@ pub(super) async fn show(
     found.map(Json).ok_or_else(|| ApiError::not_found(format!("driver {wanted} was just removed")))
 }
 
-pub(super) async fn install(
-    State(host): State<Arc<Host>>,
-    wasm: Bytes,
-) -> Result<Json<InstalledDriver>, ApiError> {
+pub(super) async fn install(State(host): State<Arc<Host>>, wasm: Bytes) -> Result<Json<InstalledDriver>, ApiError> {
     let installed = host.services.drivers.install(wasm.to_vec()).await?;
     // Readers that waited for it can start now.
     host.sessions.reconcile(&host.services.store.setup()).await;

@@ -74,25 +74,26 @@ pub(super) async fn stream(
     if filter.after.is_none() {
         filter.after = Some(host.services.store.last_event().await?);
     }
-    let lines = stream::unfold((host, filter, wake, VecDeque::new()), async |(host, mut filter, mut wake, mut ready)| {
-        loop {
-            if let Some(event) = ready.pop_front() {
-                let line = serde_json::to_string(&event).map(|line| line + "\n").map_err(std::io::Error::other);
-                return Some((line, (host, filter, wake, ready)));
+    let lines =
+        stream::unfold((host, filter, wake, VecDeque::new()), async |(host, mut filter, mut wake, mut ready)| {
+            loop {
+                if let Some(event) = ready.pop_front() {
+                    let line = serde_json::to_string(&event).map(|line| line + "\n").map_err(std::io::Error::other);
+                    return Some((line, (host, filter, wake, ready)));
+                }
+                let Ok(events) = host.services.store.events(&filter).await else { return None };
+                if let Some(last) = events.last() {
+                    filter.after = Some(last.seq);
+                    ready.extend(events);
+                    continue;
+                }
+                tokio::select! {
+                    () = host.stopping.cancelled() => return None,
+                    woken = wake.recv() => if let Err(tokio::sync::broadcast::error::RecvError::Closed) = woken {
+                        return None;
+                    },
+                }
             }
-            let Ok(events) = host.services.store.events(&filter).await else { return None };
-            if let Some(last) = events.last() {
-                filter.after = Some(last.seq);
-                ready.extend(events);
-                continue;
-            }
-            tokio::select! {
-                () = host.stopping.cancelled() => return None,
-                woken = wake.recv() => if let Err(tokio::sync::broadcast::error::RecvError::Closed) = woken {
-                    return None;
-                },
-            }
-        }
-    });
+        });
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(Box::pin(lines))).into_response())
 }

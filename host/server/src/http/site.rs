@@ -122,7 +122,7 @@ async fn change(
         return Ok(Json(Applied { applied: !query.dry_run, lines: plan.lines }));
     }
     let trace = TraceId::new();
-    let event = |line: &Line| EventBody::new(trace, EventKind::SiteChanged, line.to_string());
+    let event = |line: &Line| EventBody::new(trace, EventKind::SiteChanged, line.sentence());
     services.store.apply(&plan.changes, plan.lines.iter().map(event).collect()).await?;
     host.sessions.reconcile(&services.store.setup()).await;
     Ok(Json(Applied { applied: true, lines: plan.lines }))

@@ -144,7 +144,8 @@ impl Connection<'_> {
                         cardinal_domain::driver::Health::Degraded => Level::Warning,
                         cardinal_domain::driver::Health::Error => Level::Error,
                     };
-                    let message = format!("{} is {}: {}", self.spec.name, report.health, report.reason);
+                    let why = if report.reason.is_empty() { String::new() } else { format!(": {}", report.reason) };
+                    let message = format!("{} is {}{why}", self.spec.name, report.health);
                     self.tell(EventBody::new(self.trace, EventKind::ReaderStatus, message).level(level)).await;
                 }
             }

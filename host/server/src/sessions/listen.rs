@@ -152,7 +152,9 @@ async fn accept(listener: TcpListener, routes: Routes, store: Store, ours: Socke
             }
             if told.len() < MOST_TOLD {
                 told.insert(address, now);
-                let message = format!("a terminal at {address} dialled {ours}, but no reader has that address; add one with listen = \"{ours}\" and address = \"{address}\"");
+                let message = format!(
+                    "a terminal at {address} dialled {ours}, but no reader has that address; add one with listen = \"{ours}\" and address = \"{address}\""
+                );
                 let event = EventBody::new(TraceId::new(), EventKind::TerminalRefused, message);
                 if let Err(error) = store.record(vec![event.fact("address", address.to_string())]).await {
                     tracing::error!(error = &error as &dyn std::error::Error, "an event was lost");

@@ -121,8 +121,7 @@ impl Sessions {
         let (commands, receiver) = mpsc::channel(COMMANDS_WAITING);
         let stop = CancellationToken::new();
         let status = StatusCell::new(spec);
-        let task =
-            ReaderTask::new(Arc::clone(&self.services), spec.clone(), stop.clone(), receiver, status.clone());
+        let task = ReaderTask::new(Arc::clone(&self.services), spec.clone(), stop.clone(), receiver, status.clone());
         Running { spec: spec.clone(), stop, task: tokio::spawn(task.run()), commands, status }
     }
 

@@ -166,7 +166,8 @@ impl ReaderTask {
         };
         self.told_unreachable = false;
         self.status.online(peer.clone());
-        self.tell(trace, EventKind::ReaderConnected, format!("{} is connected ({peer})", self.spec.name), &label, &[]).await;
+        self.tell(trace, EventKind::ReaderConnected, format!("{} is connected ({peer})", self.spec.name), &label, &[])
+            .await;
         let ended = match driver.open(context, &prepared.bounds).await {
             Ok(session) => {
                 let connection = Connection {

@@ -19,7 +19,7 @@ use super::parse;
 
 /// What it does with the next Print-Job.
 #[derive(Debug, Clone, Copy)]
-pub enum Next {
+pub(crate) enum Next {
     /// Takes it, and ends it so: state, reason, pages.
     End(JobState, &'static str, Option<i32>),
     /// Answers this status.
@@ -35,10 +35,10 @@ pub enum Next {
 }
 
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub name: String,
-    pub document: Vec<u8>,
-    pub wishes: Vec<(String, IppValue)>,
+pub(crate) struct Seen {
+    pub(crate) name: String,
+    pub(crate) document: Vec<u8>,
+    pub(crate) wishes: Vec<(String, IppValue)>,
     end: (JobState, &'static str, Option<i32>),
     asked: u32,
 }
@@ -53,17 +53,17 @@ struct Inside {
 }
 
 #[derive(Clone)]
-pub struct FakePrinter {
+pub(crate) struct FakePrinter {
     inside: Arc<Mutex<Inside>>,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl FakePrinter {
-    pub async fn start(next: &[Next]) -> Self {
+    pub(crate) async fn start(next: &[Next]) -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap(), next).await
     }
 
-    pub async fn start_at(address: SocketAddr, next: &[Next]) -> Self {
+    pub(crate) async fn start_at(address: SocketAddr, next: &[Next]) -> Self {
         let inside = Arc::new(Mutex::new(Inside { next: next.iter().copied().collect(), ..Inside::default() }));
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -75,27 +75,27 @@ impl FakePrinter {
         Self { inside, address }
     }
 
-    pub fn uri(&self) -> String {
+    pub(crate) fn uri(&self) -> String {
         format!("ipp://{}/ipp/print", self.address)
     }
 
     /// The jobs it took.
-    pub fn jobs(&self) -> Vec<Seen> {
+    pub(crate) fn jobs(&self) -> Vec<Seen> {
         self.inside.lock().unwrap().jobs.clone()
     }
 
     /// How many Print-Jobs came, taken or not.
-    pub fn requests(&self) -> u32 {
+    pub(crate) fn requests(&self) -> u32 {
         self.inside.lock().unwrap().requests
     }
 
     /// It loses its job list.
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.inside.lock().unwrap().forgets = true;
     }
 
     /// It has this job already.
-    pub fn has(&self, name: &str, state: JobState) {
+    pub(crate) fn has(&self, name: &str, state: JobState) {
         let end = (state, "none", Some(1));
         let seen = Seen { name: name.to_owned(), document: vec![], wishes: vec![], end, asked: 10 };
         self.inside.lock().unwrap().jobs.push(seen);

@@ -1,18 +1,16 @@
 //! Jobs going out, to printers of all sorts.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
+use crate::common::{
+    Host, PDF, eventually,
+    printer::{FakePrinter, Next},
+    with, with_wish,
+};
 use cardinal_domain::{
     event::EventKind,
     job::{Job, JobState},
     names::TraceId,
-};
-use common::{
-    Host, PDF, eventually,
-    printer::{FakePrinter, Next},
-    with, with_wish,
 };
 use ipp::{
     model::{JobState as Remote, Operation, StatusCode},
@@ -39,7 +37,7 @@ async fn a_printer_gets_the_document_and_the_wishes() {
     with_wish(&mut print, "sides", IppValue::new_keyword("two-sided-long-edge").unwrap());
     let document: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
     let answer = host.send("find-me", &print, &document).await;
-    let job = host.store.job_by_number(common::number(&answer)).await.unwrap().unwrap();
+    let job = host.store.job_by_number(crate::common::number(&answer)).await.unwrap().unwrap();
     host.release_to(&job, "east").await;
     let done = host.until(&job, JobState::Delivered).await;
     assert_eq!(done.remote, Some(1));

@@ -1,13 +1,11 @@
 //! Jobs coming in, and whatever else comes in.
 
-mod common;
-
 use std::{net::SocketAddr, time::Duration};
 
+use crate::common::{Host, PDF, eventually, number, told, with, with_wish};
 use axum::extract::connect_info::MockConnectInfo;
 use cardinal_domain::{event::EventKind, job::JobState};
 use cardinal_release::ReleaseLimits;
-use common::{Host, PDF, eventually, number, told, with, with_wish};
 use ipp::{
     model::{DelimiterTag, IppVersion, Operation, StatusCode},
     value::IppValue,
@@ -158,7 +156,7 @@ async fn a_client_that_stops_sending_is_given_up() {
 
 #[tokio::test]
 async fn a_document_that_is_too_large_leaves_nothing() {
-    let host = Host::start_with(ReleaseLimits { max_document_bytes: 100_000, ..common::limits() }).await;
+    let host = Host::start_with(ReleaseLimits { max_document_bytes: 100_000, ..crate::common::limits() }).await;
     let print = host.request(Operation::PrintJob, "find-me");
     let answer = host.send("find-me", &print, &vec![b'x'; 3_000_000]).await;
     assert_eq!(status(&answer), StatusCode::ClientErrorRequestEntityTooLong);
@@ -188,7 +186,7 @@ async fn only_its_owner_cancels_a_job() {
     let mut theirs = cancel.to_bytes().to_vec();
     let at = theirs.windows(3).position(|window| window == b"ada").unwrap();
     theirs[at..at + 3].copy_from_slice(b"eve");
-    let answer = common::parse(&host.post("find-me", theirs).await.bytes().await.unwrap());
+    let answer = crate::common::parse(&host.post("find-me", theirs).await.bytes().await.unwrap());
     assert_eq!(status(&answer), StatusCode::ClientErrorNotAuthorized);
     assert_eq!(host.job(&job).await.state, JobState::Held);
     assert_eq!(status(&host.send("find-me", &cancel, b"").await), StatusCode::SuccessfulOk);

@@ -1,7 +1,6 @@
 //! A release engine on loopback, a printer that does as it is told, and a client.
-#![allow(dead_code, reason = "each test file uses its part")]
 
-pub mod printer;
+pub(crate) mod printer;
 
 use std::{
     net::SocketAddr,
@@ -28,10 +27,10 @@ use ipp::{
 };
 use tempfile::TempDir;
 
-pub const PDF: &[u8] = b"%PDF-1.4\nnot much of a document\n%%EOF\n";
+pub(crate) const PDF: &[u8] = b"%PDF-1.4\nnot much of a document\n%%EOF\n";
 
 /// Times short enough for tests.
-pub fn limits() -> ReleaseLimits {
+pub(crate) fn limits() -> ReleaseLimits {
     ReleaseLimits {
         head_timeout_s: 1,
         stall_timeout_s: 2,
@@ -49,21 +48,21 @@ pub fn limits() -> ReleaseLimits {
     }
 }
 
-pub struct Host {
-    pub folder: TempDir,
-    pub store: Store,
-    pub release: Release,
-    pub address: SocketAddr,
+pub(crate) struct Host {
+    pub(crate) folder: TempDir,
+    pub(crate) store: Store,
+    pub(crate) release: Release,
+    pub(crate) address: SocketAddr,
     server: tokio::task::JoinHandle<()>,
 }
 
 impl Host {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(limits()).await
     }
 
     /// Queue `find-me` holds, queue `through` passes on to the folder printer `west`.
-    pub async fn start_with(limits: ReleaseLimits) -> Self {
+    pub(crate) async fn start_with(limits: ReleaseLimits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store.db"), Durability::Process).await.unwrap();
         let host = Self::over(folder, store, limits).await;
@@ -84,49 +83,49 @@ impl Host {
     }
 
     /// Ends the host orderly, lets `meanwhile` happen to its store and files, and starts it again.
-    pub async fn restart(self, meanwhile: impl AsyncFnOnce(&Store, &Path)) -> Self {
+    pub(crate) async fn restart(self, meanwhile: impl AsyncFnOnce(&Store, &Path)) -> Self {
         self.server.abort();
         self.release.shutdown().await;
         meanwhile(&self.store, self.folder.path()).await;
         Self::over(self.folder, self.store, limits()).await
     }
 
-    pub async fn printer(&self, name: &str, uri: &str) {
+    pub(crate) async fn printer(&self, name: &str, uri: &str) {
         let printer = Printer { name: name.parse().unwrap(), uri: uri.to_owned().try_into().unwrap() };
         self.store.apply(&[Change::PutPrinter(printer)], vec![]).await.unwrap();
     }
 
-    pub async fn queue(&self, json: &str) {
+    pub(crate) async fn queue(&self, json: &str) {
         let queue: Queue = serde_json::from_str(json).unwrap();
         self.store.apply(&[Change::PutQueue(queue)], vec![]).await.unwrap();
     }
 
-    pub fn uri(&self, queue: &str) -> String {
+    pub(crate) fn uri(&self, queue: &str) -> String {
         format!("ipp://{}/queues/{queue}", self.address)
     }
 
     /// A request for this queue, with the owner `ada`.
-    pub fn request(&self, operation: Operation, queue: &str) -> IppRequestResponse {
+    pub(crate) fn request(&self, operation: Operation, queue: &str) -> IppRequestResponse {
         let mut request =
             IppRequestResponse::new(IppVersion::v2_0(), operation, Some(self.uri(queue).parse().unwrap())).unwrap();
         with(&mut request, "requesting-user-name", IppValue::new_name_without_language("ada").unwrap());
         request
     }
 
-    pub async fn send(&self, queue: &str, request: &IppRequestResponse, document: &[u8]) -> IppRequestResponse {
+    pub(crate) async fn send(&self, queue: &str, request: &IppRequestResponse, document: &[u8]) -> IppRequestResponse {
         let answer = self.post(queue, [&request.to_bytes()[..], document].concat()).await;
         assert_eq!(answer.status(), 200);
         parse(&answer.bytes().await.unwrap())
     }
 
-    pub async fn post(&self, queue: &str, body: Vec<u8>) -> reqwest::Response {
+    pub(crate) async fn post(&self, queue: &str, body: Vec<u8>) -> reqwest::Response {
         let url = format!("http://{}/queues/{queue}", self.address);
         let request = reqwest::Client::new().post(url).header("content-type", "application/ipp");
         request.body(body).send().await.unwrap()
     }
 
     /// Prints with Print-Job and gives the job as the store has it.
-    pub async fn print(&self, queue: &str, document: &[u8]) -> Job {
+    pub(crate) async fn print(&self, queue: &str, document: &[u8]) -> Job {
         let mut request = self.request(Operation::PrintJob, queue);
         with(&mut request, "job-name", IppValue::new_name_without_language("letter").unwrap());
         with(&mut request, "document-format", IppValue::new_mime_media_type("application/pdf").unwrap());
@@ -135,17 +134,17 @@ impl Host {
         self.store.job_by_number(number(&answer)).await.unwrap().unwrap()
     }
 
-    pub async fn release_to(&self, job: &Job, printer: &str) {
+    pub(crate) async fn release_to(&self, job: &Job, printer: &str) {
         let printer = PrinterName::new(printer).unwrap();
         self.release.release(TraceId::new(), job.id, printer).await.unwrap();
     }
 
-    pub async fn job(&self, job: &Job) -> Job {
+    pub(crate) async fn job(&self, job: &Job) -> Job {
         self.store.job(job.id).await.unwrap().unwrap()
     }
 
     /// Waits until the job is where it should be, and fails with where it is instead.
-    pub async fn until(&self, job: &Job, state: JobState) -> Job {
+    pub(crate) async fn until(&self, job: &Job, state: JobState) -> Job {
         let begun = Instant::now();
         loop {
             let now = self.job(job).await;
@@ -157,21 +156,21 @@ impl Host {
         }
     }
 
-    pub async fn jobs(&self) -> Vec<Job> {
+    pub(crate) async fn jobs(&self) -> Vec<Job> {
         self.store.jobs(&JobFilter { limit: 1000, ..JobFilter::default() }).await.unwrap()
     }
 
-    pub async fn events(&self, kind: EventKind) -> Vec<String> {
+    pub(crate) async fn events(&self, kind: EventKind) -> Vec<String> {
         let filter = EventFilter { kind: Some(kind), limit: 1000, ..EventFilter::default() };
         let events = self.store.events(&filter).await.unwrap();
         events.into_iter().map(|event| event.body.message).collect()
     }
 
-    pub fn spooled(&self) -> Vec<PathBuf> {
+    pub(crate) fn spooled(&self) -> Vec<PathBuf> {
         files(&self.folder.path().join("spool"))
     }
 
-    pub fn delivered(&self) -> Vec<PathBuf> {
+    pub(crate) fn delivered(&self) -> Vec<PathBuf> {
         files(&self.folder.path().join("delivered"))
     }
 }
@@ -184,7 +183,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Waits until it is so.
-pub async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !so().await {
         assert!(begun.elapsed() < Duration::from_secs(15), "{what}");
@@ -192,23 +191,23 @@ pub async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
     }
 }
 
-pub fn with(request: &mut IppRequestResponse, name: &str, value: IppValue) {
+pub(crate) fn with(request: &mut IppRequestResponse, name: &str, value: IppValue) {
     let attribute = IppAttribute::with_name(name, value).unwrap();
     request.attributes_mut().add(DelimiterTag::OperationAttributes, attribute);
 }
 
-pub fn with_wish(request: &mut IppRequestResponse, name: &str, value: IppValue) {
+pub(crate) fn with_wish(request: &mut IppRequestResponse, name: &str, value: IppValue) {
     request.attributes_mut().add(DelimiterTag::JobAttributes, IppAttribute::with_name(name, value).unwrap());
 }
 
-pub fn parse(bytes: &[u8]) -> IppRequestResponse {
+pub(crate) fn parse(bytes: &[u8]) -> IppRequestResponse {
     IppParser::new(IppReader::new(std::io::Cursor::new(bytes.to_vec()))).parse().unwrap()
 }
 
-pub fn told<'a>(answer: &'a IppRequestResponse, group: DelimiterTag, name: &str) -> Option<&'a IppValue> {
+pub(crate) fn told<'a>(answer: &'a IppRequestResponse, group: DelimiterTag, name: &str) -> Option<&'a IppValue> {
     answer.attributes().first_of(group)?.get(name).map(IppAttribute::value)
 }
 
-pub fn number(answer: &IppRequestResponse) -> i32 {
+pub(crate) fn number(answer: &IppRequestResponse) -> i32 {
     *told(answer, DelimiterTag::JobAttributes, "job-id").unwrap().as_integer().unwrap()
 }

@@ -1,0 +1,227 @@
+//! The store on a real SQLite file.
+
+use std::collections::BTreeMap;
+
+use cardinal_domain::{
+    card::CardNumber,
+    event::{EventBody, EventKind},
+    job::{Job, JobState},
+    job_life::{self, JobInput},
+    names::{JobId, QueueName, ReaderName, TraceId, UserName},
+    plan::{Change, plan},
+    site::{Site, User},
+    strict_toml,
+};
+use cardinal_store::{Durability, EventFilter, JobFilter, NewJob, Store, StoreError};
+
+const SITE: &str = r#"
+    config = { "ext-device.card-no-regex" = "(.{4})" }
+    user = [{ name = "ada", full_name = "Ada Lovelace", card = "4711", second_card = "EMP123" }, { name = "bob" }]
+    printer = [{ name = "east", uri = "folder:./out" }]
+    queue = [{ name = "find-me", allow = ["10.0.0.0/8"] }, { name = "direct", hold = false, printer = "east" }]
+    device = [{ name = "d", printer = "east", queues = ["find-me"] }]
+    reader = [{ name = "r", driver = "cardinal/generic", mode = "generic", address = "h:1", device = "d", settings = { a = 1, b = ["x"] } }]
+"#;
+
+async fn open(folder: &tempfile::TempDir) -> Store {
+    Store::open(&folder.path().join("cardinal.db"), Durability::Process).await.unwrap()
+}
+
+async fn with_site(folder: &tempfile::TempDir) -> (Store, Site) {
+    let store = open(folder).await;
+    let site: Site = strict_toml::parse(SITE).unwrap();
+    store.apply(&plan(&Site::default(), &site, false).unwrap().changes, Vec::new()).await.unwrap();
+    (store, site)
+}
+
+fn new_job(owner: &str) -> NewJob {
+    NewJob {
+        queue: QueueName::new("find-me").unwrap(),
+        owner: owner.to_owned(),
+        name: "letter".to_owned(),
+        format: "application/pdf".to_owned(),
+        options: BTreeMap::from([("copies".to_owned(), "2".to_owned())]),
+    }
+}
+
+async fn step(store: &Store, id: JobId, input: JobInput) -> Job {
+    store.change_job(id, |job| job_life::step(job, TraceId::new(), input)).await.unwrap().unwrap().unwrap()
+}
+
+fn arrived() -> JobInput {
+    JobInput::Arrived { bytes: 3, sha256: "00".to_owned() }
+}
+
+fn told(message: String) -> EventBody {
+    EventBody::new(TraceId::new(), EventKind::HostStarted, message)
+}
+
+#[tokio::test]
+async fn a_site_comes_back_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, mut site) = with_site(&folder).await;
+    store.close().await;
+    let store = open(&folder).await;
+    // Given back in the order of names.
+    site.queue.sort_by(|a, b| a.name.cmp(&b.name));
+    assert_eq!(store.site().await.unwrap(), site);
+    assert_eq!(store.setup().readers.len(), 1);
+    // And all of it can be pruned again.
+    store.apply(&plan(&site, &Site::default(), true).unwrap().changes, Vec::new()).await.unwrap();
+    assert_eq!(store.site().await.unwrap(), Site::default());
+}
+
+#[tokio::test]
+async fn the_database_itself_gives_a_card_to_one_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, site) = with_site(&folder).await;
+    // Around the plan, which would have refused it.
+    let thief = User {
+        name: UserName::new("eve").unwrap(),
+        full_name: String::new(),
+        email: String::new(),
+        card: None,
+        second_card: Some(CardNumber::new("4711").unwrap()),
+    };
+    let printer = Change::RemoveReader(site.reader[0].clone());
+    let error = store.apply(&[printer, Change::PutUser(thief)], Vec::new()).await.unwrap_err();
+    assert!(error.to_string().contains("give a card to a user"), "{error}");
+    // Nothing of it was applied.
+    assert_eq!(store.setup().readers.len(), 1);
+    let owner = store.user_by_card(&CardNumber::new("4711").unwrap()).await.unwrap();
+    assert_eq!(owner.unwrap().as_str(), "ada");
+    assert_eq!(store.user(&UserName::new("eve").unwrap()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn cards_can_be_swapped_between_users_in_one_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, site) = with_site(&folder).await;
+    let mut swapped = site.clone();
+    swapped.user[0].card = Some(CardNumber::new("EMP123").unwrap());
+    swapped.user[0].second_card = None;
+    swapped.user[1].card = Some(CardNumber::new("4711").unwrap());
+    store.apply(&plan(&site, &swapped, false).unwrap().changes, Vec::new()).await.unwrap();
+    assert_eq!(store.users().await.unwrap(), swapped.user);
+    let owner = store.user_by_card(&CardNumber::new("4711").unwrap()).await.unwrap();
+    assert_eq!(owner.unwrap().as_str(), "bob");
+}
+
+#[tokio::test]
+async fn events_written_at_once_have_their_own_places_and_are_all_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let mut watch = store.watch();
+    let writers: Vec<_> = (0..20)
+        .map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for n in 0..10 {
+                    store.record(vec![told(format!("{writer}.{n}"))]).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let all = store.events(&EventFilter { after: Some(0), limit: 1_000, ..EventFilter::default() }).await.unwrap();
+    assert_eq!(all.iter().map(|event| event.seq).collect::<Vec<_>>(), (1..=200).collect::<Vec<_>>());
+    for event in &all {
+        assert_eq!(&watch.recv().await.unwrap(), event, "watchers see the order of the commits");
+    }
+    // Without a place to start from: the newest, oldest of them first.
+    let newest = store.events(&EventFilter { limit: 2, ..EventFilter::default() }).await.unwrap();
+    assert_eq!(newest.iter().map(|event| event.seq).collect::<Vec<_>>(), [199, 200]);
+    assert_eq!(store.last_event().await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn events_are_found_by_reader_user_kind_and_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let (reader, user) = (ReaderName::new("r").unwrap(), UserName::new("ada").unwrap());
+    let of_reader = told("one".to_owned()).reader(&reader);
+    let of_user = EventBody::new(TraceId::new(), EventKind::CardMatched, "two").user(&user).fact("a", "b");
+    store.record(vec![of_reader.clone(), of_user.clone()]).await.unwrap();
+    let found = async |filter: EventFilter| {
+        let events = store.events(&EventFilter { limit: 10, ..filter }).await.unwrap();
+        events.into_iter().map(|event| event.body).collect::<Vec<_>>()
+    };
+    assert_eq!(found(EventFilter { reader: Some(reader), ..EventFilter::default() }).await, [of_reader.clone()]);
+    assert_eq!(found(EventFilter { user: Some(user), ..EventFilter::default() }).await, [of_user.clone()]);
+    assert_eq!(found(EventFilter { trace: Some(of_user.trace), ..EventFilter::default() }).await, [of_user.clone()]);
+    assert_eq!(found(EventFilter { kind: Some(EventKind::CardMatched), ..EventFilter::default() }).await, [of_user]);
+    assert_eq!(found(EventFilter { after: Some(1), ..EventFilter::default() }).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_lives_and_only_by_its_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = with_site(&folder).await;
+    let job = store.announce_job(new_job("ADA")).await.unwrap();
+    assert_eq!((job.number, job.user.as_ref().map(UserName::as_str)), (1, Some("ada")));
+    let held = step(&store, job.id, arrived()).await;
+    assert_eq!(held.state, JobState::Held);
+    assert_eq!(store.job(job.id).await.unwrap().unwrap(), held);
+    assert_eq!(store.job_by_number(1).await.unwrap().unwrap(), held);
+    assert_eq!(store.held_for(&UserName::new("ada").unwrap()).await.unwrap(), [held.clone()]);
+    // What the rules refuse changes nothing and tells nothing.
+    let before = store.last_event().await.unwrap();
+    let refused = store.change_job(job.id, |job| job_life::step(job, TraceId::new(), JobInput::Done)).await.unwrap();
+    assert!(refused.unwrap().is_err());
+    assert_eq!(store.job(job.id).await.unwrap().unwrap(), held);
+    assert_eq!(store.last_event().await.unwrap(), before);
+    step(&store, job.id, JobInput::Cancel { reason: "test".to_owned() }).await;
+    let open = JobFilter { open: true, limit: 10, ..JobFilter::default() };
+    assert_eq!(store.jobs(&open).await.unwrap(), []);
+    assert_eq!(store.jobs(&JobFilter { open: false, ..open }).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_unassigned_job_goes_to_its_owner_once_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = with_site(&folder).await;
+    let job = store.announce_job(new_job("Eve")).await.unwrap();
+    assert_eq!(step(&store, job.id, arrived()).await.user, None);
+    let site: Site = strict_toml::parse("user = [{ name = 'eve' }]").unwrap();
+    store.apply(&plan(&Site::default(), &site, false).unwrap().changes, Vec::new()).await.unwrap();
+    assert_eq!(store.held_for(&UserName::new("eve").unwrap()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_that_the_database_lost_comes_back_and_its_number_is_not_given_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = with_site(&folder).await;
+    for _ in 0..3 {
+        store.announce_job(new_job("ada")).await.unwrap();
+    }
+    let last = store.announce_job(new_job("ada")).await.unwrap();
+    let held = step(&store, last.id, arrived()).await;
+
+    let other = tempfile::tempdir().unwrap();
+    let (store, _) = with_site(&other).await;
+    assert!(store.restore_job(&held, vec![told("back".to_owned())]).await.unwrap());
+    assert!(!store.restore_job(&held, Vec::new()).await.unwrap(), "once is enough");
+    assert_eq!(store.job(held.id).await.unwrap().unwrap(), held);
+    assert_eq!(store.announce_job(new_job("ada")).await.unwrap().number, held.number + 1);
+}
+
+#[tokio::test]
+async fn a_queue_with_jobs_cannot_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, site) = with_site(&folder).await;
+    let job = store.announce_job(new_job("ada")).await.unwrap();
+    let without = Site { queue: Vec::new(), device: Vec::new(), reader: Vec::new(), ..site.clone() };
+    let changes = plan(&site, &without, true).unwrap().changes;
+    let error = store.apply(&changes, Vec::new()).await.unwrap_err();
+    assert!(matches!(error, StoreError::QueueInUse { jobs: 1, .. }), "{error}");
+    step(&store, job.id, JobInput::Cancel { reason: "test".to_owned() }).await;
+    store.apply(&changes, Vec::new()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_what_to_check() {
+    let error = Store::open(std::path::Path::new("/nowhere/at/all.db"), Durability::Power).await.err().unwrap();
+    assert!(error.to_string().contains("check that the folder exists"), "{error}");
+}
