@@ -10,21 +10,30 @@ use crate::{
     program,
 };
 
-/// Runs one of ipptool's own test files against a queue as this user, printing this document where it prints one.
-pub async fn run(queue: &str, test: &str, user: &str, document: &Path) -> Answer {
+/// How long it waits for an answer, in seconds.
+const PATIENCE: &str = "20";
+
+/// Prints a file to a queue as this user. Its exit status is 0 only if all was as the test file wants.
+pub async fn print(queue: &str, owner: &str, document: &Path) -> Answer {
     let mut command = Command::new(program::theirs("ipptool"));
-    cli::run(command.args(arguments(queue, test, user, document))).await
+    cli::run(command.args(printing(queue, owner, document))).await
 }
 
 /// The same from the far end of a cable.
-pub async fn run_from(cable: &Cable, queue: &str, test: &str, user: &str, document: &Path) -> Answer {
+pub async fn print_from(cable: &Cable, queue: &str, owner: &str, document: &Path) -> Answer {
     let mut command = Command::from(cable.command(&program::theirs("ipptool")));
-    cli::run(command.args(arguments(queue, test, user, document))).await
+    cli::run(command.args(printing(queue, owner, document))).await
 }
 
-fn arguments(queue: &str, test: &str, user: &str, document: &Path) -> Vec<OsString> {
-    let user = format!("user={user}");
-    let mut arguments: Vec<OsString> = ["-tv", "-T", "20", "-d", &user, "-f"].map(OsString::from).to_vec();
-    arguments.extend([document.into(), queue.into(), test.into()]);
+/// Runs one of the suites that come with it, such as `ipp-1.1.test`.
+pub async fn suite(queue: &str, name: &str, document: &Path) -> Answer {
+    let mut command = Command::new(program::theirs("ipptool"));
+    cli::run(command.args(["-t", "-T", PATIENCE, "-f"]).arg(document).arg(queue).arg(name)).await
+}
+
+fn printing(queue: &str, owner: &str, document: &Path) -> Vec<OsString> {
+    let owner = format!("owner={owner}");
+    let mut arguments: Vec<OsString> = ["-tv", "-T", PATIENCE, "-d", &owner, "-f"].map(OsString::from).to_vec();
+    arguments.extend([document.into(), queue.into(), program::in_workspace("tests/ipptool/print-as.test").into()]);
     arguments
 }

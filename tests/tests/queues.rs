@@ -55,13 +55,13 @@ async fn this_machine_may_print_and_others_only_as_the_queue_says() {
 
     // This machine needs no list, whichever of its loopback addresses is used.
     for near in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 9)] {
-        ipptool::run(&at(near), "print-job.test", "ada", &document).await.ok();
+        ipptool::print(&at(near), "ada", &document).await.ok();
     }
     assert_eq!(host.api().jobs().await.len(), 2);
 
     // Another machine is turned away, and the operator told once how to let it in.
     for _ in 0..2 {
-        let answer = ipptool::run_from(&cable, &at(cable.near), "print-job.test", "ada", &document).await;
+        let answer = ipptool::print_from(&cable, &at(cable.near), "ada", &document).await;
         assert_ne!(answer.code, Some(0), "{answer:?}");
     }
     assert_eq!(host.api().jobs().await.len(), 2);
@@ -70,6 +70,6 @@ async fn this_machine_may_print_and_others_only_as_the_queue_says() {
     assert!(refused[0].body.message.contains(&cable.far.to_string()), "{}", refused[0].body.message);
 
     host.cli_with(&["queue", "set", "find-me", &format!("allow=[\"{}\"]", cable.network())]).await.ok();
-    ipptool::run_from(&cable, &at(cable.near), "print-job.test", "ada", &document).await.ok();
+    ipptool::print_from(&cable, &at(cable.near), "ada", &document).await.ok();
     assert_eq!(host.api().jobs().await.len(), 3);
 }

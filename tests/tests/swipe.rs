@@ -99,7 +99,7 @@ async fn a_second_card_releases_too_and_everybody_gets_their_own() {
     // Two of Ada's, by two clients; one of Eve's; one of nobody known.
     let document = host.folder().join("letter.pdf");
     std::fs::write(&document, document::arbitrary(300_000, 1)).unwrap();
-    ipptool::run(&host.queue("find-me"), "print-job.test", "ada", &document).await.ok();
+    ipptool::print(&host.queue("find-me"), "ada", &document).await.ok();
     ipp_client::print(&host.queue("find-me"), "Ada", &document::arbitrary(1_000, 2)).await;
     let hers = ipp_client::print(&host.queue("find-me"), "eve", &document::arbitrary(1_000, 3)).await;
     let nobodys = ipp_client::print(&host.queue("find-me"), "mallory", &document::hello()).await;

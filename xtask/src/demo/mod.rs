@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use cardinal_simulators::generic::{GenericTerminal, Settings};
+use cardinal_simulators::generic::{Command, GenericTerminal, Settings};
 use cardinal_simulators::typing;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -92,9 +92,7 @@ async fn story(workspace: &Workspace, folder: &Path, steps: &mut Steps) -> Resul
     println!("      terminal  {} (simulated, of Generic mode)", terminal.address());
     println!("      folder    {}", folder.display());
 
-    steps.begin("Installing the driver, then the site: Ada, a printer, a hold queue, a reader");
-    let driver = workspace.components().join(format!("{DRIVER}.wasm"));
-    host.tell(&["driver".as_ref(), "install".as_ref(), driver.as_os_str()]).await?;
+    steps.begin("Applying the site: Ada, a printer, a hold queue, a reader");
     let site = folder.join("site.toml");
     fs::write(&site, site_text(terminal.address())).context("writing site.toml")?;
     host.tell(&["apply".as_ref(), site.as_os_str()]).await?;
@@ -115,10 +113,12 @@ async fn story(workspace: &Workspace, folder: &Path, steps: &mut Steps) -> Resul
     steps.begin(format!("Ada taps her card {CARD}"));
     terminal.tap(CARD).await?;
     let file = paper::delivered(&delivered, &document, DELIVERY).await?;
+    terminal.wait_for(DELIVERY, |record| record.count(Command::Beep) > 0).await?;
+    println!("      the terminal beeped");
     println!("      delivered: {} ({} bytes, the same as printed)", file.display(), document.len());
 
     steps.begin("What the host says of it");
-    host.tell(&["job".as_ref(), "list".as_ref()]).await?;
+    host.tell(&["job".as_ref(), "list".as_ref(), "--all".as_ref()]).await?;
     host.tell(&["event".as_ref(), "list".as_ref()]).await?;
     Ok(Demo { host, terminal, document })
 }
