@@ -7,7 +7,7 @@ use std::{
     fs,
     net::{SocketAddr, TcpStream},
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
 };
 
@@ -15,6 +15,15 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{document, port, process::Process, program, wait};
+
+/// Takes a document. A printer that is slow prints only while its gate is there. Renamed when whole; numbers of jobs begin
+/// anew each time the printer is switched on, process ids do not.
+const STORE: &str = r#"#!/bin/sh
+set -e
+if [ -e "$SLOW" ]; then while [ ! -e "$GATE" ]; do sleep 0.02; done; fi
+cp "$1" "$OUT/.part-$$"
+mv "$OUT/.part-$$" "$OUT/$IPP_JOB_ID-$$"
+"#;
 
 /// A printer, on or off.
 #[derive(Debug)]
@@ -33,9 +42,7 @@ impl IppPrinter {
             fs::create_dir(folder.path().join(name)).expect("a folder");
         }
         let store = folder.path().join("store.sh");
-        // Renamed when whole. Numbers of jobs begin anew each time it is switched on; process ids do not.
-        let script = "#!/bin/sh\nset -e\ncp \"$1\" \"$OUT/.part-$$\"\nmv \"$OUT/.part-$$\" \"$OUT/$IPP_JOB_ID-$$\"\n";
-        fs::write(&store, script).expect("a script");
+        fs::write(&store, STORE).expect("a script");
         fs::set_permissions(&store, fs::Permissions::from_mode(0o755)).expect("a script can be made to run");
         Self { running: None, bus: None, address: port::free(), folder }
     }
@@ -68,6 +75,8 @@ impl IppPrinter {
             .arg(folder.join("store.sh"))
             .arg("east")
             .env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", bus.display()))
+            .env("SLOW", folder.join("slow"))
+            .env("GATE", folder.join("gate"))
             .env("OUT", self.out());
         let mut process = Process::start("ippeveprinter", &mut command, &folder.join("printer.log"));
         wait::until("ippeveprinter", async || {
@@ -98,9 +107,14 @@ impl IppPrinter {
         document::came_out(&self.out())
     }
 
-    /// Its folder, for what a test wants to put there.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    /// From now on it takes jobs but prints nothing, until it is [let go on](Self::goes_on).
+    pub fn dawdles(&self) {
+        fs::write(self.folder.path().join("slow"), "").expect("a file");
+    }
+
+    /// It prints again.
+    pub fn goes_on(&self) {
+        fs::write(self.folder.path().join("gate"), "").expect("a file");
     }
 }
 

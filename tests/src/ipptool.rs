@@ -25,12 +25,6 @@ pub async fn print_from(cable: &Cable, queue: &str, owner: &str, document: &Path
     cli::run(command.args(printing(queue, owner, document))).await
 }
 
-/// Runs one of the suites that come with it, such as `ipp-1.1.test`.
-pub async fn suite(queue: &str, name: &str, document: &Path) -> Answer {
-    let mut command = Command::new(program::theirs("ipptool"));
-    cli::run(command.args(["-t", "-T", PATIENCE, "-f"]).arg(document).arg(queue).arg(name)).await
-}
-
 fn printing(queue: &str, owner: &str, document: &Path) -> Vec<OsString> {
     let owner = format!("owner={owner}");
     let mut arguments: Vec<OsString> = ["-tv", "-T", PATIENCE, "-d", &owner, "-f"].map(OsString::from).to_vec();

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::wait;
 
 /// How much of what a program said is shown when a test fails.
-const SHOWN_LINES: usize = 60;
+const SHOWN_LINES: usize = 40;
 
 /// A running program.
 #[derive(Debug)]

@@ -57,8 +57,11 @@ impl Terminal for GenericTerminal {
     }
 
     async fn hears(&self, answer: &str, times: usize) {
-        let heard = self.wait_for(LIMIT, |record| count(&record.received, answer) >= times).await;
-        heard.unwrap_or_else(|error| panic!("no {answer:?} {times} times: {error}"));
+        if self.wait_for(LIMIT, |record| count(&record.received, answer) >= times).await.is_err() {
+            let record = self.record();
+            let last: Vec<String> = record.events.iter().rev().take(20).rev().map(ToString::to_string).collect();
+            panic!("{answer:?} came {} times, not {times}; lately:\n  {}", self.heard(answer), last.join("\n  "));
+        }
     }
 
     fn heard(&self, answer: &str) -> usize {

@@ -10,8 +10,10 @@ use cardinal_tests::{
 #[tokio::test]
 async fn readers_come_change_and_go_without_disturbing_each_other() {
     let (host, stays, changes, comes) = tokio::join!(Host::start(), listening(), listening(), listening());
-    host.apply(&(folder_site() + &reader("stays", stays.address(), SIGNS) + &reader("changes", changes.address(), SIGNS)))
-        .await;
+    host.apply(
+        &(folder_site() + &reader("stays", stays.address(), SIGNS) + &reader("changes", changes.address(), SIGNS)),
+    )
+    .await;
     stays.is_connected().await;
     changes.is_connected().await;
     changes.shows_and_hears("4711", "[nothing]").await;

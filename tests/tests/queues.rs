@@ -9,7 +9,9 @@ use cardinal_tests::{
 
 /// A queue that passes jobs straight on to this printer.
 fn direct(printer: &str) -> String {
-    format!("[[printer]]\nname = \"west\"\nuri = \"{printer}\"\n[[queue]]\nname = \"direct\"\nhold = false\nprinter = \"west\"\n")
+    format!(
+        "[[printer]]\nname = \"west\"\nuri = \"{printer}\"\n[[queue]]\nname = \"direct\"\nhold = false\nprinter = \"west\"\n"
+    )
 }
 
 #[tokio::test]

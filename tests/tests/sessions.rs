@@ -62,7 +62,8 @@ async fn a_pulled_cable_is_noticed_although_nothing_is_said() {
     let address = format!("{}:7778", cable.far).parse().unwrap();
     // Four seconds are the least that the kernel can be told: it counts in whole ones.
     let link = "[reader.link]\ndead_after_ms = 4000\nconnect_timeout_ms = 500\n";
-    let readers = reader("far", address, SIGNS).replace("[reader.link]\n", link) + &reader("near", near.address(), SIGNS);
+    let readers =
+        reader("far", address, SIGNS).replace("[reader.link]\n", link) + &reader("near", near.address(), SIGNS);
     host.apply(&(folder_site() + &readers)).await;
     host.api().online("far").await;
     host.api().online("near").await;

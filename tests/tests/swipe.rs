@@ -75,7 +75,10 @@ async fn what_lp_prints_comes_out_of_a_real_printer_when_its_owner_shows_the_car
     let story: Vec<_> = events.iter().filter(|event| event.body.trace == delivered.body.trace).collect();
     let kinds: Vec<_> = story.iter().map(|event| event.body.kind.name()).collect();
     let expected = ["card.read", "card.matched", "verdict.given", "job.releasing", "job.sending", "job.printing"];
-    assert_eq!(kinds.iter().copied().collect::<BTreeSet<_>>(), BTreeSet::from_iter([&expected[..], &["job.delivered"]].concat()));
+    assert_eq!(
+        kinds.iter().copied().collect::<BTreeSet<_>>(),
+        BTreeSet::from_iter([&expected[..], &["job.delivered"]].concat())
+    );
     assert_eq!(kinds.last(), Some(&"job.delivered"));
     assert!(story.iter().skip(1).all(|event| event.body.user.as_ref().is_some_and(|user| user.as_str() == "ada")));
     // The command line tells the same story.

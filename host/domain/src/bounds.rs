@@ -60,3 +60,8 @@ macro_rules! bounds_table {
         }
     };
 }
+
+/// A bound as a size in memory.
+pub fn size(bound: u64) -> usize {
+    usize::try_from(bound).unwrap_or(usize::MAX)
+}

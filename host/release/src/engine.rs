@@ -12,6 +12,7 @@ use std::{
 };
 
 use cardinal_domain::{
+    bounds::size,
     event::{EventBody, EventKind},
     job::{Job, JobState},
     job_life::{self, JobError, JobInput},
@@ -66,7 +67,7 @@ impl Release {
             spool,
             base: options.base,
             client,
-            requests: Semaphore::new(options.limits.max_requests),
+            requests: Semaphore::new(size(options.limits.max_requests).min(Semaphore::MAX_PERMITS)),
             limits: options.limits,
             workers: Mutex::default(),
             announced: Mutex::default(),

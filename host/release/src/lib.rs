@@ -19,4 +19,4 @@ mod values;
 
 pub use engine::Release;
 pub use error::ReleaseError;
-pub use options::{ReleaseLimits, ReleaseOptions};
+pub use options::{RELEASE_LIMITS, ReleaseLimits, ReleaseOptions};

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use cardinal_domain::bounds_table;
 
 /// Where the release engine keeps things, and its bounds.
 #[derive(Debug, Clone)]
@@ -15,68 +15,32 @@ pub struct ReleaseOptions {
     pub limits: ReleaseLimits,
 }
 
-/// Bounds and times of the release engine: `[release]` in `cardinal.toml`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReleaseLimits {
-    /// The largest document taken, in bytes.
-    pub max_document_bytes: u64,
-    /// The largest part of an IPP message before the document, in bytes; clients' and printers' alike.
-    pub max_head_bytes: usize,
-    /// How many IPP requests are served at the same time; more are told to come back.
-    pub max_requests: usize,
-    /// How many jobs may be announced (Create-Job) and still wait for their document.
-    pub max_announced: usize,
-    /// How long a client may take for the part before the document, in seconds.
-    pub head_timeout_s: u64,
-    /// How long a document may make no progress, on its way in or out, in seconds.
-    pub stall_timeout_s: u64,
-    /// How long an announced job waits for its document, in seconds.
-    pub multiple_operation_timeout_s: u64,
-    /// How long connecting with a printer may take, in seconds.
-    pub connect_timeout_s: u64,
-    /// How long a printer may take to answer, in seconds.
-    pub answer_timeout_s: u64,
-    /// How soon a printer is first asked about a job it took, in milliseconds; the pause grows from there.
-    pub poll_first_ms: u64,
-    /// The longest pause between such questions, in milliseconds.
-    pub poll_longest_ms: u64,
-    /// How long a printer that has a job may be unreachable before the job counts as "may have printed", in seconds.
-    pub silence_timeout_s: u64,
-    /// How long a printer may take to print a job it has, in seconds.
-    pub printing_timeout_s: u64,
-    /// How long a printer that says it is busy is waited for, in seconds.
-    pub busy_timeout_s: u64,
-    /// For queues that do not hold: the pause before the first retry, in milliseconds; it doubles each time.
-    pub retry_first_ms: u64,
-    /// For queues that do not hold: the longest pause between retries, in milliseconds.
-    pub retry_longest_ms: u64,
-    /// How long a shutdown waits for transfers to end, in seconds.
-    pub shutdown_timeout_s: u64,
-}
+const KIB: u64 = 1 << 10;
+const GIB: u64 = 1 << 30;
 
-impl Default for ReleaseLimits {
-    fn default() -> Self {
-        Self {
-            max_document_bytes: 2 << 30,
-            max_head_bytes: 256 << 10,
-            max_requests: 256,
-            max_announced: 1024,
-            head_timeout_s: 30,
-            stall_timeout_s: 120,
-            multiple_operation_timeout_s: 300,
-            connect_timeout_s: 10,
-            answer_timeout_s: 60,
-            poll_first_ms: 250,
-            poll_longest_ms: 2_000,
-            silence_timeout_s: 300,
-            printing_timeout_s: 24 * 60 * 60,
-            busy_timeout_s: 300,
-            retry_first_ms: 1_000,
-            retry_longest_ms: 60_000,
-            shutdown_timeout_s: 20,
-        }
-    }
+bounds_table! {
+    /// Bounds and times of the release engine: `[release]` in `cardinal.toml`.
+    ReleaseLimits,
+    /// The table behind [`ReleaseLimits`].
+    RELEASE_LIMITS:
+
+    max_document_bytes = 2 * GIB, "bytes", "The largest document taken.";
+    max_head_bytes = 256 * KIB, "bytes", "The largest part of an IPP message before the document, from clients and printers alike.";
+    max_requests = 256, "requests", "IPP requests served at the same time; more are told to come back.";
+    max_announced = 1_024, "jobs", "Jobs that are announced (Create-Job) and still wait for their document.";
+    head_timeout_s = 30, "s", "How long a client may take for the part before the document.";
+    stall_timeout_s = 120, "s", "How long a document may make no progress, on its way in or out.";
+    multiple_operation_timeout_s = 300, "s", "How long an announced job waits for its document.";
+    connect_timeout_s = 10, "s", "How long connecting with a printer may take.";
+    answer_timeout_s = 60, "s", "How long a printer may take to answer.";
+    poll_first_ms = 250, "ms", "How soon a printer is first asked about a job it took; the pause doubles from there.";
+    poll_longest_ms = 2_000, "ms", "The longest pause between such questions.";
+    silence_timeout_s = 300, "s", "How long a printer that has a job may be unreachable before the job counts as \"may have printed\".";
+    printing_timeout_s = 86_400, "s", "How long a printer may take to print a job it has: paper may be out over night.";
+    busy_timeout_s = 300, "s", "How long a printer that says it is busy is waited for.";
+    retry_first_ms = 1_000, "ms", "For queues that do not hold: the pause before the first retry; it doubles each time.";
+    retry_longest_ms = 60_000, "ms", "For queues that do not hold: the longest pause between retries.";
+    shutdown_timeout_s = 20, "s", "How long a shutdown waits for transfers to end.";
 }
 
 impl ReleaseLimits {

@@ -5,6 +5,7 @@
 //! whoever enforces it says so when it is crossed, with the name from this table.
 
 pub use cardinal_domain::bounds::BoundInfo;
+pub(crate) use cardinal_domain::bounds::size;
 use cardinal_domain::bounds_table;
 
 const KIB: u64 = 1 << 10;
@@ -112,11 +113,6 @@ impl EngineOptions {
 
 fn in_range(name: &'static str, value: u64, least: u64, most: u64, because: &'static str) -> Result<(), BoundsError> {
     if (least..=most).contains(&value) { Ok(()) } else { Err(BoundsError { name, value, least, most, because }) }
-}
-
-/// A bound as a size in memory.
-pub(crate) fn size(bound: u64) -> usize {
-    usize::try_from(bound).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

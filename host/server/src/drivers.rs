@@ -206,8 +206,8 @@ impl Drivers {
 
     fn add(&self, driver: Driver) {
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        let manifest = driver.manifest();
-        loaded.entry(manifest.id()).or_default().insert(version(&manifest.version), driver.clone());
+        let (id, version) = (driver.manifest().id(), version(&driver.manifest().version));
+        loaded.entry(id).or_default().insert(version, driver);
     }
 
     fn file(&self, digest: &str) -> PathBuf {

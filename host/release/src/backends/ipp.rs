@@ -13,6 +13,7 @@ use std::{
 };
 
 use cardinal_domain::{
+    bounds::size,
     job::Job,
     names::{JobId, PrinterName},
 };
@@ -319,7 +320,7 @@ impl<'e> IppPrinter<'e> {
             return Err(Posted::Http(response.status().as_u16()));
         }
         let mut body = StreamReader::new(response.bytes_stream().map_err(std::io::Error::other));
-        let read = message::read(&mut body, self.limits.max_head_bytes);
+        let read = message::read(&mut body, size(self.limits.max_head_bytes));
         match tokio::time::timeout(self.limits.answer_timeout(), read).await {
             Ok(answer) => answer.map_err(|error| Posted::Lost(format!("its answer cannot be read: {error}"))),
             Err(_) => Err(Posted::Lost("its answer broke off".to_owned())),

@@ -26,7 +26,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
-use cardinal_domain::{names::QueueName, site::Queue};
+use cardinal_domain::{bounds::size, names::QueueName, site::Queue};
 use futures_util::TryStreamExt as _;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
 use tokio_util::io::StreamReader;
@@ -91,7 +91,7 @@ async fn serve_ipp(engine: Arc<Engine>, client: IpAddr, queue: Option<QueueName>
     let host = check_headers(request.headers())?;
     let stream = request.into_body().into_data_stream().map_err(std::io::Error::other);
     let mut document: Document = Box::new(StreamReader::new(stream));
-    let read = message::read(&mut document, engine.limits.max_head_bytes);
+    let read = message::read(&mut document, size(engine.limits.max_head_bytes));
     let message = match tokio::time::timeout(engine.limits.head_timeout(), read).await {
         Ok(Ok(message)) => message,
         Ok(Err(MessageError::TooLarge { .. })) => return Err((StatusCode::PAYLOAD_TOO_LARGE, "too many attributes")),

@@ -7,6 +7,7 @@
 use std::{io, sync::Arc};
 
 use cardinal_domain::{
+    bounds::size,
     job::Job,
     job_life::{self, JobInput},
     names::{JobId, TraceId},
@@ -52,7 +53,7 @@ pub(crate) async fn print(engine: &Arc<Engine>, call: &Call, document: &mut Docu
 pub(crate) async fn create(engine: &Arc<Engine>, call: &Call) -> Result<Answer, Refusal> {
     let (new, unsupported) = wishes(call)?;
     check_accepting(&call.queue)?;
-    if lock(&engine.announced).len() >= engine.limits.max_announced {
+    if lock(&engine.announced).len() >= size(engine.limits.max_announced) {
         return Err(Refusal::new(StatusCode::ServerErrorBusy, "too many jobs wait for their document"));
     }
     let job = engine.store.announce_job(new).await?;

@@ -1,5 +1,7 @@
 //! Every key of `cardinal.toml`, with its help.
 
+use cardinal_domain::bounds::BoundInfo;
+use cardinal_release::RELEASE_LIMITS;
 use cardinal_runtime::{BOUNDS, ENGINE_OPTIONS};
 
 /// A key and what it does.
@@ -40,14 +42,15 @@ const PLAIN: &[(&str, &str)] = &[
 /// Every key, in the order of the file.
 pub fn all() -> Vec<Key> {
     let plain = PLAIN.iter().map(|(path, help)| Key { path: (*path).to_owned(), help: (*help).to_owned() });
-    let bound = |section: &'static str, table: &'static [cardinal_runtime::BoundInfo]| {
+    let bound = |section: &'static str, table: &'static [BoundInfo]| {
         table.iter().map(move |info| Key {
             path: format!("{section}.{}", info.name),
             help: format!("{} ({})", info.reason, info.unit),
         })
     };
-    let table = toml::Table::try_from(cardinal_release::ReleaseLimits::default()).unwrap_or_default();
-    let release =
-        table.keys().map(|name| Key { path: format!("release.{name}"), help: String::new() }).collect::<Vec<_>>();
-    plain.chain(release).chain(bound("drivers.engine", ENGINE_OPTIONS)).chain(bound("drivers.bounds", BOUNDS)).collect()
+    plain
+        .chain(bound("release", RELEASE_LIMITS))
+        .chain(bound("drivers.engine", ENGINE_OPTIONS))
+        .chain(bound("drivers.bounds", BOUNDS))
+        .collect()
 }

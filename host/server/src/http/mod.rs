@@ -28,6 +28,8 @@ pub use self::{
     readers::{CommandBody, ReaderView},
     site::{Applied, ApplyQuery},
 };
+use cardinal_domain::bounds::size;
+
 use crate::host::Host;
 
 /// The largest site that can be applied at once, in bytes: a hundred thousand users take about 15 MB.
@@ -35,7 +37,7 @@ const LARGEST_SITE: usize = 64 << 20;
 
 /// The API.
 pub fn router(host: Arc<Host>) -> Router {
-    let largest_driver = usize::try_from(host.services.config.drivers.bounds.component_bytes).unwrap_or(usize::MAX);
+    let largest_driver = size(host.services.config.drivers.bounds.component_bytes);
     Router::new()
         .route("/api/v1/site", get(site::export).post(site::apply))
         .route("/api/v1/site/{kind}", get(site::list))

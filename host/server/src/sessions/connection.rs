@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use cardinal_domain::{
+    bounds::size,
     driver::{Fault, Input, LogLevel, Output},
     event::{EventBody, EventKind, Level},
     names::TraceId,
@@ -68,7 +69,7 @@ impl Connection<'_> {
         stop: &CancellationToken,
     ) -> End {
         let (mut read, mut write) = stream.into_split();
-        let mut buffer = vec![0; usize::try_from(self.session.bounds().input_bytes).unwrap_or(usize::MAX).max(1)];
+        let mut buffer = vec![0; size(self.session.bounds().input_bytes).max(1)];
         let mut random = vec![0; 32];
         rand::rng().fill_bytes(&mut random);
         let mut input = Some(Input::Connected(random));
