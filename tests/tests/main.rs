@@ -1,5 +1,5 @@
 //! The stories that a person or an operator would tell, with the real programs: a module a story.
-#![allow(clippy::large_futures, reason = "a test lives once; how large it is does not matter")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests: what cannot be done has failed the test")]
 
 mod bad_input;
 mod changes;

@@ -61,7 +61,7 @@ pub const LISTENING: &str = "listening.json";
 pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     let data = config.path(&config.data);
     private_folder(&data)?;
-    let _lock = lock(&data)?;
+    let _lock = lock(&data).await?;
     let host = Arc::new(start(config).await?);
     let services = &host.services;
     let config = &services.config;
@@ -149,14 +149,28 @@ fn bundled(config: &Config, program: &Path) -> PathBuf {
     }
 }
 
-/// One host for one data folder; the lock goes with the process.
-fn lock(data: &Path) -> Result<File> {
-    let path = data.join("host.lock");
+/// The file whose lock says that a host runs on a data folder; the lock goes with the process.
+const LOCK: &str = "host.lock";
+
+/// One host for one data folder.
+async fn lock(data: &Path) -> Result<File> {
+    let path = data.join(LOCK);
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    if file.try_lock().is_err() {
-        bail!("another host already runs on {}; stop it first", data.display());
+    for _ in 0..10 {
+        if file.try_lock().is_ok() {
+            return Ok(file);
+        }
+        // A command may be looking whether a host runs, which takes a moment.
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Ok(file)
+    bail!("another host already runs on {}; stop it first", data.display());
+}
+
+/// Whether a host runs on this configuration's data. Asked before its address is believed: after a crash somebody else
+/// may have its port, and must not be shown the owner's token.
+pub fn runs(config: &Config) -> bool {
+    let file = File::open(config.data_path(LOCK));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
 /// A folder for this user alone; made if it is not there.

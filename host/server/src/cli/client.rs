@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     config::Config,
-    host::{LISTENING, Listening},
+    host::{LISTENING, Listening, runs},
     http::ErrorBody,
     token::OwnerToken,
 };
@@ -23,6 +23,9 @@ pub(super) struct Client {
 impl Client {
     /// The host of this configuration. Where it listens stands in its data folder while it runs.
     pub(super) fn new(config: &Config, json: bool) -> Result<Self> {
+        if !runs(config) {
+            return Err(not_running(config));
+        }
         let file = config.data_path(LISTENING);
         let text = std::fs::read_to_string(&file).map_err(|_| not_running(config))?;
         let listening: Listening =

@@ -115,17 +115,14 @@ async fn show(client: &Client, kind: &str, name: &str) -> Result<()> {
 
 impl Set {
     pub(super) async fn run(&self, client: &Client, kind: &str) -> Result<()> {
-        let path = format!("site/{kind}/{}", self.name);
-        // One that is not there yet is made of the fields alone.
-        let all: Vec<Map<String, Value>> = client.get(&format!("site/{kind}")).await?;
-        let named = |entity: &&Map<String, Value>| entity.get("name").and_then(Value::as_str) == Some(&self.name);
-        let mut entity = all.iter().find(named).cloned().unwrap_or_default();
+        let mut fields = Map::new();
         for field in &self.fields {
             let (key, value) = field.split_once('=').ok_or_else(|| anyhow!("{field:?} is no FIELD=VALUE"))?;
-            change(&mut entity, key, value)?;
+            change(&mut fields, key, value)?;
         }
+        let path = format!("site/{kind}/{}", self.name);
         let query = ApplyQuery { dry_run: self.dry_run, prune: false };
-        let applied = client.ask(Method::PUT, &path, Some(&query), Some(&entity)).await?;
+        let applied = client.ask(Method::PATCH, &path, Some(&query), Some(&fields)).await?;
         output::applied(&applied, client.json)
     }
 }
@@ -139,32 +136,33 @@ impl Remove {
     }
 }
 
-/// Sets or takes away one field.
-fn change(entity: &mut Map<String, Value>, key: &str, value: &str) -> Result<()> {
+/// Sets one field of a change; null takes it away.
+fn change(fields: &mut Map<String, Value>, key: &str, value: &str) -> Result<()> {
     if let Some((table, rest)) = key.split_once('.') {
-        let inner = entity.entry(table).or_insert_with(|| Value::Object(Map::new()));
+        let inner = fields.entry(table).or_insert_with(|| Value::Object(Map::new()));
         return match inner {
             Value::Object(inner) => change(inner, rest, value),
-            _ => bail!("{table:?} is no table"),
+            _ => bail!("{table:?} is given as a whole and in part"),
         };
     }
-    if value.is_empty() {
-        entity.remove(key);
-    } else {
-        entity.insert(key.to_owned(), parse(value)?);
-    }
+    let value = if value.is_empty() { Value::Null } else { parse(key, value)? };
+    fields.insert(key.to_owned(), value);
     Ok(())
 }
 
-/// Lists and booleans are written as in TOML; everything else is text. Numbers are text, too: card numbers are, and the
-/// fields that are numbers are read from text by the host.
-fn parse(value: &str) -> Result<Value> {
-    if value == "true" || value == "false" || value.starts_with('[') {
+/// Lists, booleans and times (`link.…_ms`) are written as in TOML; everything else is text. A card number is text, and so
+/// may a driver's setting be: the host checks it against the driver's own words.
+fn parse(key: &str, value: &str) -> Result<Value> {
+    if value == "true" || value == "false" || value.starts_with('[') || key.ends_with("_ms") && is_number(value) {
         let table: toml::Table = toml::from_str(&format!("value = {value}"))
             .map_err(|error| anyhow!("{value:?} cannot be read: {}", error.message()))?;
         return Ok(serde_json::to_value(table.get("value"))?);
     }
     Ok(Value::String(value.to_owned()))
+}
+
+fn is_number(value: &str) -> bool {
+    value.parse::<u64>().is_ok()
 }
 
 #[cfg(test)]
@@ -174,16 +172,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_set_in_tables_and_taken_away() {
-        let Value::Object(mut entity) = json!({ "name": "r", "device": "d" }) else { unreachable!() };
-        change(&mut entity, "settings.keepalive_seconds", "10").unwrap();
-        change(&mut entity, "enabled", "false").unwrap();
-        change(&mut entity, "allow", "['10.0.0.0/8']").unwrap();
-        change(&mut entity, "card", "4711").unwrap();
-        change(&mut entity, "device", "").unwrap();
+    fn fields_are_read_as_a_site_file_has_them() {
+        let mut fields = Map::new();
+        for (key, value) in [
+            ("settings.keepalive_seconds", "10"),
+            ("link.retry_first_ms", "100"),
+            ("enabled", "false"),
+            ("allow", "['10.0.0.0/8']"),
+            ("card", "4711"),
+            ("device", ""),
+        ] {
+            change(&mut fields, key, value).unwrap();
+        }
         assert_eq!(
-            Value::Object(entity),
-            json!({ "name": "r", "settings": { "keepalive_seconds": "10" }, "enabled": false, "allow": ["10.0.0.0/8"], "card": "4711" })
+            Value::Object(fields),
+            json!({ "settings": { "keepalive_seconds": "10" }, "link": { "retry_first_ms": 100 }, "enabled": false, "allow": ["10.0.0.0/8"], "card": "4711", "device": null })
         );
         assert!(change(&mut Map::new(), "allow", "[").is_err());
     }

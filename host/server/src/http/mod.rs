@@ -17,7 +17,7 @@ use axum::{
     http::{HeaderMap, header::AUTHORIZATION},
     middleware::{self, Next},
     response::Response,
-    routing::{get, post, put},
+    routing::{get, post},
 };
 
 pub use self::{
@@ -41,7 +41,7 @@ pub fn router(host: Arc<Host>) -> Router {
     Router::new()
         .route("/api/v1/site", get(site::export).post(site::apply))
         .route("/api/v1/site/{kind}", get(site::list))
-        .route("/api/v1/site/{kind}/{name}", put(site::put).get(site::show).delete(site::remove))
+        .route("/api/v1/site/{kind}/{name}", get(site::show).patch(site::patch).delete(site::remove))
         .route("/api/v1/reader", get(readers::list))
         .route("/api/v1/reader/{name}", get(readers::show))
         .route("/api/v1/reader/{name}/command", post(readers::command))

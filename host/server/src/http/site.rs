@@ -16,7 +16,7 @@ use cardinal_domain::{
     site::{Reader, Site},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::ApiError;
 use crate::{host::Host, readers};
@@ -67,19 +67,40 @@ pub(super) async fn show(
     find(&entities(&host, &kind).await?, &kind, &name).map(Json)
 }
 
-/// Adds or changes one entity.
-pub(super) async fn put(
+/// Adds one entity, or changes fields of one that is there: a field that is null goes, one that is not named stays.
+pub(super) async fn patch(
     State(host): State<Arc<Host>>,
     Path((kind, name)): Path<(String, String)>,
     Query(query): Query<ApplyQuery>,
-    Json(mut entity): Json<Value>,
+    Json(fields): Json<Map<String, Value>>,
 ) -> Result<Json<Applied>, ApiError> {
     known_kind(&kind)?;
-    if let Value::Object(fields) = &mut entity {
-        fields.insert("name".to_owned(), Value::String(name));
+    let name = folded(&kind, &name);
+    change(&host, ApplyQuery { prune: false, ..query }, |current| {
+        let mut entity = match value(current)?.get(&kind).and_then(Value::as_array) {
+            Some(entities) => entities.iter().find(|entity| name_of(entity) == name).cloned(),
+            None => None,
+        }
+        .unwrap_or_else(|| json!({ "name": name }));
+        merge(&mut entity, fields);
+        site(json!({ kind: [entity] }))
+    })
+    .await
+}
+
+/// RFC 7396: null takes a field away, an object changes an object, anything else replaces.
+fn merge(into: &mut Value, fields: Map<String, Value>) {
+    if !into.is_object() {
+        *into = Value::Object(Map::new());
     }
-    let wanted = site(json!({ kind: [entity] }))?;
-    change(&host, ApplyQuery { prune: false, ..query }, |_| Ok(wanted)).await
+    let Value::Object(into) = into else { return };
+    for (key, value) in fields {
+        match value {
+            Value::Null => drop(into.remove(&key)),
+            Value::Object(fields) => merge(into.entry(key).or_insert(Value::Null), fields),
+            value => drop(into.insert(key, value)),
+        }
+    }
 }
 
 /// Removes one entity.
@@ -89,13 +110,13 @@ pub(super) async fn remove(
     Query(query): Query<ApplyQuery>,
 ) -> Result<Json<Applied>, ApiError> {
     known_kind(&kind)?;
+    let name = folded(&kind, &name);
     change(&host, ApplyQuery { prune: true, ..query }, |current| {
-        let mut whole = serde_json::to_value(current).map_err(|error| ApiError::refused(error.to_string()))?;
+        let mut whole = value(current)?;
         let entities = whole.get_mut(&kind).and_then(Value::as_array_mut);
         let before = entities.as_ref().map_or(0, |entities| entities.len());
-        let is_named = |entity: &Value| entity.get("name").and_then(Value::as_str) == Some(name.as_str());
         let after = entities.map_or(0, |entities| {
-            entities.retain(|entity| !is_named(entity));
+            entities.retain(|entity| name_of(entity) != name);
             entities.len()
         });
         if before == after {
@@ -173,21 +194,49 @@ fn known_kind(kind: &str) -> Result<(), ApiError> {
     }
 }
 
+/// User names do not tell upper case from lower.
+fn folded(kind: &str, name: &str) -> String {
+    if kind == "user" { name.to_lowercase() } else { name.to_owned() }
+}
+
+fn name_of(entity: &Value) -> &str {
+    entity.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn value(site: &Site) -> Result<Value, ApiError> {
+    serde_json::to_value(site).map_err(|error| ApiError::refused(error.to_string()))
+}
+
 fn site(value: Value) -> Result<Site, ApiError> {
     serde_json::from_value(value).map_err(|error| ApiError::refused(error.to_string()))
 }
 
 async fn entities(host: &Host, kind: &str) -> Result<Vec<Value>, ApiError> {
     known_kind(kind)?;
-    let whole = serde_json::to_value(host.services.store.site().await?)
-        .map_err(|error| ApiError::refused(error.to_string()))?;
+    let whole = value(&host.services.store.site().await?)?;
     Ok(whole.get(kind).and_then(Value::as_array).cloned().unwrap_or_default())
 }
 
 fn find(entities: &[Value], kind: &str, name: &str) -> Result<Value, ApiError> {
-    let name_of = |entity: &Value| entity.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name = folded(kind, name);
     entities.iter().find(|entity| name_of(entity) == name).cloned().ok_or_else(|| {
         let known: Vec<_> = entities.iter().map(name_of).collect();
-        ApiError::not_found(format!("there is no {kind} {name:?}{}", cardinal_domain::nearest::nearest(name, &known)))
+        ApiError::not_found(format!("there is no {kind} {name:?}{}", cardinal_domain::nearest::nearest(&name, &known)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_changes_what_it_names_alone() {
+        let mut entity = json!({ "name": "r", "device": "d", "settings": { "a": 1, "b": 2 } });
+        let Value::Object(fields) = json!({ "device": null, "settings": { "a": 3, "b": null }, "link": { "x": 1 } })
+        else {
+            unreachable!()
+        };
+        merge(&mut entity, fields);
+        assert_eq!(entity, json!({ "name": "r", "settings": { "a": 3 }, "link": { "x": 1 } }));
+    }
 }

@@ -1,11 +1,13 @@
 //! The cards of one connection on their way through the desk, one after the other in the order in which they were shown.
 
-use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use cardinal_domain::{
     driver::{CardRead, Id, Verdict, VerdictCode},
     names::{ReaderName, TraceId},
 };
+
+use tokio::task::JoinHandle;
 
 use super::Services;
 
@@ -15,14 +17,13 @@ pub(super) struct Decided {
     pub(super) trace: TraceId,
 }
 
-type Deciding = Pin<Box<dyn Future<Output = Decided> + Send>>;
-
 /// Cards that wait for their verdict.
 pub(super) struct Taps {
     services: Arc<Services>,
     reader: ReaderName,
     waiting: VecDeque<CardRead>,
-    current: Option<Deciding>,
+    /// A task of its own: it goes on, and lets go of the store, while the session is busy with something else.
+    current: Option<(Id, TraceId, JoinHandle<Verdict>)>,
 }
 
 impl Taps {
@@ -42,26 +43,31 @@ impl Taps {
     pub(super) async fn next(&mut self) -> Option<Decided> {
         if self.current.is_none() {
             let read = self.waiting.pop_front()?;
-            self.current = Some(Box::pin(decide(Arc::clone(&self.services), self.reader.clone(), read)));
+            let (swipe, trace) = (read.swipe, TraceId::new());
+            let deciding = tokio::spawn(decide(Arc::clone(&self.services), self.reader.clone(), trace, read));
+            self.current = Some((swipe, trace, deciding));
         }
-        let decided = self.current.as_mut()?.await;
+        let (swipe, trace, deciding) = self.current.as_mut()?;
+        let decided = deciding.await.unwrap_or_else(|_| failed(*swipe));
+        let trace = *trace;
         self.current = None;
-        Some(decided)
+        Some(Decided { verdict: decided, trace })
     }
 }
 
-async fn decide(services: Arc<Services>, reader: ReaderName, read: CardRead) -> Decided {
-    let trace = TraceId::new();
-    let swipe: Id = read.swipe;
-    let verdict = match services.desk.tap(trace, &reader, &read).await {
+async fn decide(services: Arc<Services>, reader: ReaderName, trace: TraceId, read: CardRead) -> Verdict {
+    match services.desk.tap(trace, &reader, &read).await {
         Ok(outcome) => {
             services.release.deliver(trace, outcome.released);
-            Verdict { swipe, code: outcome.code, message: outcome.message }
+            Verdict { swipe: read.swipe, code: outcome.code, message: outcome.message }
         }
         Err(error) => {
             tracing::error!(%reader, %trace, error = &error as &dyn std::error::Error, "a card could not be decided about");
-            Verdict { swipe, code: VerdictCode::Failed, message: "please try again".to_owned() }
+            failed(read.swipe)
         }
-    };
-    Decided { verdict, trace }
+    }
+}
+
+fn failed(swipe: Id) -> Verdict {
+    Verdict { swipe, code: VerdictCode::Failed, message: "please try again".to_owned() }
 }
