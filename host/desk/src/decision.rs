@@ -166,9 +166,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use cardinal_domain::{
-        job::JobState,
+        job::{JobState, NewJob},
         names::{DeviceName, QueueName},
-        time::Timestamp,
     };
 
     use super::*;
@@ -183,26 +182,14 @@ mod tests {
     }
 
     fn job(queue: &str) -> Job {
-        Job {
-            id: JobId::new(),
-            number: 1,
+        let new = NewJob {
             queue: QueueName::new(queue).unwrap(),
             owner: "ada".to_owned(),
-            user: Some(ada()),
             name: String::new(),
             format: String::new(),
-            bytes: 0,
-            sha256: String::new(),
             options: BTreeMap::new(),
-            state: JobState::Held,
-            reason: String::new(),
-            doubtful: false,
-            printer: None,
-            device: None,
-            remote: None,
-            created: Timestamp(0),
-            changed: Timestamp(0),
-        }
+        };
+        Job { state: JobState::Held, ..new.announced(1, Some(ada())) }
     }
 
     fn ada() -> UserName {

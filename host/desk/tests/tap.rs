@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use cardinal_desk::Desk;
 use cardinal_domain::{
     driver::{CardRead, VerdictCode},
-    job::{Job, JobState},
+    job::{Job, JobState, NewJob},
     job_life::{self, JobInput},
     names::{QueueName, ReaderName, TraceId},
     plan::plan,
     site::Site,
     strict_toml,
 };
-use cardinal_store::{Durability, EventFilter, NewJob, Store};
+use cardinal_store::{Durability, EventFilter, Store};
 
 const SITE: &str = r#"
     config = { "ext-device.card-no-regex" = "^0*([0-9]+)$" }

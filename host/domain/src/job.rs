@@ -110,3 +110,45 @@ pub struct Job {
     /// When its state last changed.
     pub changed: Timestamp,
 }
+
+/// What is known of a job when a client announces it.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// The queue it is printed to.
+    pub queue: QueueName,
+    /// The name that the client gave.
+    pub owner: String,
+    /// What the client calls it.
+    pub name: String,
+    /// The document's MIME type.
+    pub format: String,
+    /// What else the client asked for.
+    pub options: BTreeMap<String, String>,
+}
+
+impl NewJob {
+    /// The job as it begins: in state `receiving`, with this number, for this user if the owner is known.
+    pub fn announced(self, number: i32, user: Option<UserName>) -> Job {
+        let now = Timestamp::now();
+        Job {
+            id: JobId::new(),
+            number,
+            queue: self.queue,
+            owner: self.owner,
+            user,
+            name: self.name,
+            format: self.format,
+            bytes: 0,
+            sha256: String::new(),
+            options: self.options,
+            state: JobState::Receiving,
+            reason: "its document is arriving".to_owned(),
+            doubtful: false,
+            printer: None,
+            device: None,
+            remote: None,
+            created: now,
+            changed: now,
+        }
+    }
+}

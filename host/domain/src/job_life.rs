@@ -167,29 +167,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::names::{JobId, QueueName};
+    use crate::{job::NewJob, names::QueueName};
 
     fn job() -> Job {
-        Job {
-            id: JobId::new(),
-            number: 7,
+        let new = NewJob {
             queue: QueueName::new("find-me").unwrap(),
             owner: "ada".to_owned(),
-            user: None,
             name: "letter".to_owned(),
             format: "application/pdf".to_owned(),
-            bytes: 0,
-            sha256: String::new(),
             options: BTreeMap::new(),
-            state: JobState::Receiving,
-            reason: String::new(),
-            doubtful: false,
-            printer: None,
-            device: None,
-            remote: None,
-            created: Timestamp(0),
-            changed: Timestamp(0),
-        }
+        };
+        new.announced(7, None)
     }
 
     fn any_input() -> impl Strategy<Value = JobInput> {

@@ -311,30 +311,18 @@ impl Engine {
 pub(crate) mod tests {
     use std::collections::BTreeMap;
 
-    use cardinal_domain::time::Timestamp;
+    use cardinal_domain::job::NewJob;
 
     use super::*;
 
     pub(crate) fn a_job() -> Job {
-        Job {
-            id: JobId::new(),
-            number: 7,
+        let new = NewJob {
             queue: QueueName::new("find-me").unwrap(),
             owner: "ada".to_owned(),
-            user: None,
             name: "letter".to_owned(),
             format: "application/pdf".to_owned(),
-            bytes: 5,
-            sha256: "00".to_owned(),
             options: BTreeMap::new(),
-            state: JobState::Held,
-            reason: String::new(),
-            doubtful: false,
-            printer: None,
-            device: None,
-            remote: None,
-            created: Timestamp(0),
-            changed: Timestamp(0),
-        }
+        };
+        Job { bytes: 5, sha256: "00".to_owned(), state: JobState::Held, ..new.announced(7, None) }
     }
 }

@@ -1,10 +1,7 @@
 //! Jobs: rows whose states are changed only by the pure rules of `domain::job_life`.
-
-use std::collections::BTreeMap;
-
 use cardinal_domain::{
     event::EventBody,
-    job::{Job, JobState},
+    job::{Job, JobState, NewJob},
     job_life::JobError,
     names::{JobId, QueueName, TraceId, UserName},
     time::Timestamp,
@@ -12,21 +9,6 @@ use cardinal_domain::{
 use sqlx::{Row as _, any::AnyRow};
 
 use crate::{Store, StoreError, connect::Write};
-
-/// What is known of a job when a client announces it.
-#[derive(Debug, Clone)]
-pub struct NewJob {
-    /// The queue it is printed to.
-    pub queue: QueueName,
-    /// The name that the client gave.
-    pub owner: String,
-    /// What the client calls it.
-    pub name: String,
-    /// The document's MIME type.
-    pub format: String,
-    /// What else the client asked for.
-    pub options: BTreeMap<String, String>,
-}
 
 /// Which jobs to list.
 #[derive(Debug, Clone, Default)]
@@ -51,27 +33,9 @@ impl Store {
     pub async fn announce_job(&self, new: NewJob) -> Result<Job, StoreError> {
         let mut write = self.write("announce a job").await?;
         let number = write.count("job", 1).await?;
-        let now = Timestamp::now();
-        let job = Job {
-            id: JobId::new(),
-            number: i32::try_from(number).map_err(StoreError::unreadable("job number"))?,
-            queue: new.queue,
-            user: known_user(&mut write, &new.owner).await?,
-            owner: new.owner,
-            name: new.name,
-            format: new.format,
-            bytes: 0,
-            sha256: String::new(),
-            options: new.options,
-            state: JobState::Receiving,
-            reason: "its document is arriving".to_owned(),
-            doubtful: false,
-            printer: None,
-            device: None,
-            remote: None,
-            created: now,
-            changed: now,
-        };
+        let number = i32::try_from(number).map_err(StoreError::unreadable("job number"))?;
+        let user = known_user(&mut write, &new.owner).await?;
+        let job = new.announced(number, user);
         insert(&mut write, &job).await?;
         write.commit().await?;
         Ok(job)

@@ -19,5 +19,5 @@ pub use connect::{Durability, Store};
 pub use drivers::InstalledDriver;
 pub use error::StoreError;
 pub use events::EventFilter;
-pub use jobs::{JobFilter, NewJob};
+pub use jobs::JobFilter;
 pub use setup::Setup;

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use cardinal_domain::{
     card::CardNumber,
     event::{EventBody, EventKind},
-    job::{Job, JobState},
+    job::{Job, JobState, NewJob},
     job_life::{self, JobInput},
     names::{JobId, QueueName, ReaderName, TraceId, UserName},
     plan::{Change, plan},
     site::{Site, User},
     strict_toml,
 };
-use cardinal_store::{Durability, EventFilter, JobFilter, NewJob, Store, StoreError};
+use cardinal_store::{Durability, EventFilter, JobFilter, Store, StoreError};
 
 const SITE: &str = r#"
     config = { "ext-device.card-no-regex" = "(.{4})" }
@@ -149,9 +149,9 @@ async fn events_are_found_by_reader_user_kind_and_trace() {
         let events = store.events(&EventFilter { limit: 10, ..filter }).await.unwrap();
         events.into_iter().map(|event| event.body).collect::<Vec<_>>()
     };
-    assert_eq!(found(EventFilter { reader: Some(reader), ..EventFilter::default() }).await, [of_reader.clone()]);
-    assert_eq!(found(EventFilter { user: Some(user), ..EventFilter::default() }).await, [of_user.clone()]);
-    assert_eq!(found(EventFilter { trace: Some(of_user.trace), ..EventFilter::default() }).await, [of_user.clone()]);
+    assert_eq!(found(EventFilter { reader: Some(reader), ..EventFilter::default() }).await, vec![of_reader.clone()]);
+    assert_eq!(found(EventFilter { user: Some(user), ..EventFilter::default() }).await, vec![of_user.clone()]);
+    assert_eq!(found(EventFilter { trace: Some(of_user.trace), ..EventFilter::default() }).await, vec![of_user.clone()]);
     assert_eq!(found(EventFilter { kind: Some(EventKind::CardMatched), ..EventFilter::default() }).await, [of_user]);
     assert_eq!(found(EventFilter { after: Some(1), ..EventFilter::default() }).await.len(), 1);
 }
@@ -166,7 +166,7 @@ async fn a_job_lives_and_only_by_its_rules() {
     assert_eq!(held.state, JobState::Held);
     assert_eq!(store.job(job.id).await.unwrap().unwrap(), held);
     assert_eq!(store.job_by_number(1).await.unwrap().unwrap(), held);
-    assert_eq!(store.held_for(&UserName::new("ada").unwrap()).await.unwrap(), [held.clone()]);
+    assert_eq!(store.held_for(&UserName::new("ada").unwrap()).await.unwrap(), vec![held.clone()]);
     // What the rules refuse changes nothing and tells nothing.
     let before = store.last_event().await.unwrap();
     let refused = store.change_job(job.id, |job| job_life::step(job, TraceId::new(), JobInput::Done)).await.unwrap();

@@ -8,11 +8,10 @@ use std::{io, sync::Arc};
 
 use cardinal_domain::{
     bounds::size,
-    job::Job,
+    job::{Job, NewJob},
     job_life::{self, JobInput},
     names::{JobId, TraceId},
 };
-use cardinal_store::NewJob;
 use ipp::{
     attribute::IppAttribute,
     model::{DelimiterTag, StatusCode},
