@@ -260,8 +260,7 @@ async fn commands_say_plainly_that_the_host_does_not_run() {
     assert!(host.cli("user list").await.refused().contains("is not running"));
     host.serve().await;
     host.kill().await;
-    let killed = host.cli("user list").await.refused();
-    assert!(killed.contains("is it running?") && killed.contains("cardinal serve"), "{killed}");
+    assert!(host.cli("user list").await.refused().contains("is not running"));
 
     let nowhere = cli::cardinal(&["--config", "/nowhere/cardinal.toml", "user", "list"]).await.refused();
     assert!(nowhere.contains("cannot read /nowhere/cardinal.toml") && nowhere.contains("cardinal init"), "{nowhere}");

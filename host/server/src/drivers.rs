@@ -68,8 +68,14 @@ impl Drivers {
                 Err(error) => Err(format!("cannot read {}: {error}", path.display())),
             };
             match loaded {
-                Ok(driver) if driver.digest() == installed.digest => self.add(driver),
-                Ok(_) => self.tell_refused(&format!("{label}: its file was changed; install it again")).await,
+                Ok(driver) if driver.digest() != installed.digest => {
+                    self.tell_refused(&format!("{label}: its file was changed; install it again")).await;
+                }
+                // What it said when it was installed is final.
+                Ok(driver) if *driver.manifest() != installed.manifest => {
+                    self.tell_refused(&format!("{label} describes itself otherwise than when it was installed")).await;
+                }
+                Ok(driver) => self.add(driver),
                 Err(why) => self.tell_refused(&format!("{label}: {why}")).await,
             }
         }
