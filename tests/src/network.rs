@@ -5,7 +5,7 @@
 use std::{
     net::Ipv4Addr,
     path::Path,
-    process::{self, Command, Output},
+    process::{self, Command},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -29,15 +29,23 @@ impl Cable {
             eprintln!("SKIPPED: a cable that can be pulled takes root and the program `ip` (iproute2)");
             return None;
         }
-        let number = process::id().wrapping_mul(64).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 32_768;
-        // 198.18.0.0/15 is for measurements and in nobody's use; each cable has four addresses of it.
+        // 198.18.0.0/15 is for measurements and in nobody's use; each cable has four addresses of it. Tests that run at the
+        // same time begin at different places, and what a killed one left behind is passed over.
+        let (number, namespace) = loop {
+            let number = process::id().wrapping_mul(64).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 32_768;
+            let namespace = format!("cardinal-{number}");
+            match ip(&format!("netns add {namespace}")) {
+                Ok(()) => break (number, namespace),
+                Err(why) if why.contains("exists") => {}
+                Err(why) => {
+                    eprintln!("SKIPPED: no network namespace can be made here: {why}");
+                    return None;
+                }
+            }
+        };
         let network = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + number * 4;
         let (near, far) = (Ipv4Addr::from(network + 1), Ipv4Addr::from(network + 2));
-        let (namespace, wire) = (format!("cardinal-{number}"), format!("cardinal{number}"));
-        if let Err(why) = ip(&format!("netns add {namespace}")) {
-            eprintln!("SKIPPED: no network namespace can be made here: {why}");
-            return None;
-        }
+        let wire = format!("cardinal{number}");
         let cable = Self { namespace, near, far };
         let space = &cable.namespace;
         for command in [
@@ -89,8 +97,7 @@ impl Drop for Cable {
 }
 
 fn ip(arguments: &str) -> Result<(), String> {
-    let run = |command: &mut Command| -> std::io::Result<Output> { command.output() };
-    let output =
-        run(Command::new(program::theirs("ip")).args(arguments.split_whitespace())).map_err(|e| e.to_string())?;
+    let output = Command::new(program::theirs("ip")).args(arguments.split_whitespace()).output();
+    let output = output.map_err(|error| error.to_string())?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
 }

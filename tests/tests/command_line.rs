@@ -6,8 +6,10 @@ use cardinal_tests::{
     cli,
     host::Host,
     process::Process,
+    program,
     site::{SIGNS, folder_site, reader},
     terminal::{Terminal as _, listening},
+    wait,
 };
 use serde_json::Value;
 
@@ -70,7 +72,7 @@ async fn apply_is_idempotent_and_dry_run_changes_nothing_and_prune_removes() {
     host.apply_with(less, &["--prune"]).await.ok();
     let left: Value = host.cli("export --json").await.json();
     assert_eq!(left, serde_json::json!({ "user": [{ "name": "ada", "card": "4711" }] }));
-    terminal.wait_for(cardinal_tests::wait::LIMIT, |record| record.server.is_none()).await.unwrap();
+    terminal.wait_for(wait::LIMIT, |record| record.server.is_none()).await.unwrap();
 }
 
 #[tokio::test]
@@ -143,6 +145,22 @@ async fn everything_can_be_had_as_json_and_set_by_hand() {
 }
 
 #[tokio::test]
+async fn events_are_followed_as_they_happen_until_the_host_ends() {
+    let mut host = Host::start().await;
+    let log = host.folder().join("tail.log");
+    let mut command = std::process::Command::new(program::ours("cardinal", "cardinal-server"));
+    command.arg("--config").arg(host.config()).args(["event", "tail", "--after", "0", "--kind", "site.changed"]);
+    let mut tail = Process::start("event tail", &mut command, &log);
+    for user in ["ada", "eve"] {
+        host.cli(&format!("user set {user}")).await.ok();
+        wait::until("the event", async || tail.said().contains(&format!("user {user} was added")).then_some(())).await;
+    }
+    // Somebody who listens for ever keeps no host from ending.
+    assert!(host.terminate().await.success());
+    tail.wait().await;
+}
+
+#[tokio::test]
 async fn mistakes_in_either_file_are_named_with_line_and_nearest_key() {
     let host = Host::start().await;
     // Line 11: the blank lines below count, as they do in an editor.
@@ -191,7 +209,7 @@ async fn nothing_of_the_api_is_open_to_those_without_the_token() {
         ("POST", "/api/v1/site"),
         ("GET", "/api/v1/site/user"),
         ("GET", "/api/v1/site/user/ada"),
-        ("PUT", "/api/v1/site/user/ada"),
+        ("PATCH", "/api/v1/site/user/ada"),
         ("DELETE", "/api/v1/site/user/ada"),
         ("GET", "/api/v1/reader"),
         ("GET", "/api/v1/reader/r"),

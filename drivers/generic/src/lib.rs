@@ -19,8 +19,9 @@ cardinal_sdk::driver!(Generic);
 const VERSION_TIMER: Id = 1;
 /// The reader paused, and a pause ends a line.
 const PAUSE_TIMER: Id = 2;
-/// Cards that may wait for a verdict; a reader that sends more is sending rubbish. Half of what a host usually allows.
-const MOST_WAITING: u32 = 32;
+/// How many cards may wait for their verdict. A host gives no more bytes once 16 wait, and 256 at a time at most, which is
+/// 128 of the shortest cards: a host that does so loses none here. Beyond that it is no card reader.
+const MOST_WAITING: u32 = 160;
 /// The least time between two log lines about the same trouble: a noisy line must not fill the log.
 const BETWEEN_WARNINGS: Millis = 60_000;
 

@@ -44,16 +44,16 @@ fn main() -> Result<()> {
     let compiled = begun.elapsed();
 
     let mut table = Table::default();
-    for round in 0..rounds {
+    // Before anything else: memory that was once used is not all given back, so only the first time tells.
+    let (native, component) = (native_memory(), component_memory(&driver));
+    table.add("memory of its own, each of 10,000", "bytes", Some(native.own), component.own);
+    table.add("the same as RSS: the driver's image in each", "bytes", Some(native.resident), component.resident);
+    for _ in 0..rounds {
         table.measure("a card, one session over and over", "ns", native_hot, || component_hot(&driver));
         table.measure("a card, cycling through 10,000 sessions", "ns", native_cycle, || component_cycle(&driver));
         table.measure("opening a session", "ns", native_open, || component_open(&driver));
         table.measure("saving its state", "ns", native_save, || component_save(&driver));
         table.measure("waking: open with the state, resumed", "ns", native_wake, || component_wake(&driver));
-        if round == 0 {
-            // Memory that was once used is not all given back, so only the first time tells.
-            table.add("memory resident, each of 10,000", "bytes", Some(native_memory()), component_memory(&driver));
-        }
         table.add("a card by way of a worker thread", "ns", None, through_a_worker(&driver));
     }
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
@@ -153,12 +153,12 @@ fn native_wake() -> f64 {
     each(begun.elapsed(), SLEEPERS)
 }
 
-fn native_memory() -> f64 {
-    let before = resident();
+fn native_memory() -> Memory {
+    let before = Memory::now();
     let sessions: Vec<Generic> = (0..SESSIONS).map(|_| native()).collect();
-    let grown = resident() - before;
+    let grown = before.grown();
     drop(black_box(sessions));
-    grown / SESSIONS as f64
+    grown
 }
 
 // The driver as a component ---------------------------------------------------------------------------------------------
@@ -230,8 +230,8 @@ fn component_wake(driver: &Driver) -> f64 {
     each(begun.elapsed(), SLEEPERS)
 }
 
-fn component_memory(driver: &Driver) -> f64 {
-    let before = resident();
+fn component_memory(driver: &Driver) -> Memory {
+    let before = Memory::now();
     // Each has read a card: what an open alone touches is less than a session in use has.
     let sessions: Vec<DriverSession> = (0..SESSIONS)
         .map(|_| {
@@ -240,9 +240,9 @@ fn component_memory(driver: &Driver) -> f64 {
             session
         })
         .collect();
-    let grown = resident() - before;
+    let grown = before.grown();
     drop(sessions);
-    grown / SESSIONS as f64
+    grown
 }
 
 /// As a host calls it: the session travels to a worker thread and back.
@@ -305,10 +305,29 @@ fn each(took: Duration, count: u32) -> f64 {
 }
 
 /// Bytes of this process that are in memory.
-fn resident() -> f64 {
-    let statm = fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: f64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * rustix::param::page_size() as f64
+struct Memory {
+    /// Nobody else's: each page of it costs a page of the machine.
+    own: f64,
+    /// All, with pages that many sessions share counted in each.
+    resident: f64,
+}
+
+impl Memory {
+    fn now() -> Self {
+        let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+        let bytes = |name: &str| -> f64 {
+            let line = rollup.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
+        };
+        Self { own: bytes("Anonymous:"), resident: bytes("Rss:") }
+    }
+
+    /// What was added since, for each session.
+    fn grown(&self) -> Self {
+        let now = Self::now();
+        let each = |now: f64, then: f64| (now - then) / SESSIONS as f64;
+        Self { own: each(now.own, self.own), resident: each(now.resident, self.resident) }
+    }
 }
 
 #[derive(Default)]
@@ -345,7 +364,7 @@ impl Table {
     }
 
     fn print(&self) {
-        println!("{:40} {:>10} {:>10}  {:5} {:>6}", "", "native", "component", "", "ratio");
+        println!("{:44} {:>10} {:>10}  {:5} {:>6}", "", "native", "component", "", "ratio");
         for row in &self.0 {
             let (native, component) = (median(&row.native), median(&row.component).unwrap_or_default());
             let (shown, ratio) = match native {
@@ -353,7 +372,7 @@ impl Table {
                 Some(native) => (format!("{native:.0}"), String::new()),
                 None => ("-".to_owned(), String::new()),
             };
-            println!("{:40} {shown:>10} {component:>10.0}  {:5} {ratio:>6}", row.what, row.unit);
+            println!("{:44} {shown:>10} {component:>10.0}  {:5} {ratio:>6}", row.what, row.unit);
         }
     }
 }
