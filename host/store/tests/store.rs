@@ -151,7 +151,10 @@ async fn events_are_found_by_reader_user_kind_and_trace() {
     };
     assert_eq!(found(EventFilter { reader: Some(reader), ..EventFilter::default() }).await, vec![of_reader.clone()]);
     assert_eq!(found(EventFilter { user: Some(user), ..EventFilter::default() }).await, vec![of_user.clone()]);
-    assert_eq!(found(EventFilter { trace: Some(of_user.trace), ..EventFilter::default() }).await, vec![of_user.clone()]);
+    assert_eq!(
+        found(EventFilter { trace: Some(of_user.trace), ..EventFilter::default() }).await,
+        vec![of_user.clone()]
+    );
     assert_eq!(found(EventFilter { kind: Some(EventKind::CardMatched), ..EventFilter::default() }).await, [of_user]);
     assert_eq!(found(EventFilter { after: Some(1), ..EventFilter::default() }).await.len(), 1);
 }
