@@ -1,5 +1,6 @@
 //! The site changes while the host runs: what is changed takes effect, and nothing else notices.
 
+use cardinal_domain::event::EventKind;
 use cardinal_tests::{
     host::Host,
     site::{SIGNS, folder_site, reader},
@@ -46,4 +47,22 @@ async fn readers_come_change_and_go_without_disturbing_each_other() {
     stays.shows_and_hears("4711", "[nothing]").await;
     assert_eq!(stays.record().connections(), 1);
     assert_eq!(host.api().reader("stays").await.connects, 1);
+}
+
+#[tokio::test]
+async fn what_was_shown_at_a_reader_is_decided_although_the_reader_is_removed_at_once() {
+    const CARDS: usize = 200;
+    let (host, terminal) = tokio::join!(Host::start(), listening());
+    host.apply(&(folder_site() + &reader("goes", terminal.address(), SIGNS))).await;
+    terminal.is_connected().await;
+    host.api().online("goes").await;
+    let burst: String = (0..CARDS).map(|number| format!("{number:04}\n")).collect();
+    terminal.send(burst.as_bytes()).await.unwrap();
+    terminal.hears("[unknown]", 1).await;
+    host.cli("reader remove goes").await.ok();
+    terminal.wait_for(LIMIT, |record| record.server.is_none()).await.unwrap();
+    terminal.hears("[unknown]", CARDS).await;
+    let verdicts = host.api().events_of(EventKind::VerdictGiven).await;
+    assert_eq!(verdicts.len(), CARDS);
+    assert!(verdicts.iter().all(|event| event.body.message.contains("unknown-card")), "none failed");
 }

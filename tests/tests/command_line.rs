@@ -283,3 +283,21 @@ async fn commands_say_plainly_that_the_host_does_not_run() {
     let nowhere = cli::cardinal(&["--config", "/nowhere/cardinal.toml", "user", "list"]).await.refused();
     assert!(nowhere.contains("cannot read /nowhere/cardinal.toml") && nowhere.contains("cardinal init"), "{nowhere}");
 }
+
+#[tokio::test]
+async fn whoever_stops_reading_an_answer_gets_no_complaint() {
+    let program = program::ours("cardinal", "cardinal-server");
+    let script = "\"$0\" event kinds | head -n 1; exit ${PIPESTATUS[0]}";
+    let ran = tokio::process::Command::new("bash").args(["-c", script]).arg(program).output().await.unwrap();
+    assert!(ran.status.success() && ran.stderr.is_empty(), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_gives_its_place_back() {
+    use tokio::io::AsyncReadExt as _;
+    let host = Host::start().await;
+    // On the port that may face a network, and asks for no token.
+    let mut silent = tokio::net::TcpStream::connect(host.ipp()).await.unwrap();
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(60), silent.read(&mut [0; 64])).await;
+    assert_eq!(closed.unwrap().unwrap(), 0, "closed, with nothing said");
+}

@@ -79,3 +79,22 @@ async fn a_newer_connection_of_a_terminal_replaces_the_older() {
     let reader = host.api().reader("a").await;
     assert_eq!((reader.connects, reader.cards), (2, 1), "{reader:?}");
 }
+
+#[tokio::test]
+async fn cards_that_had_arrived_count_although_the_terminal_calls_again_at_once() {
+    const CARDS: usize = 100;
+    let host = Host::start().await;
+    let ours = port::free();
+    host.apply(&(folder_site() + &calls("a", KNOWN, ours))).await;
+    let patient = Settings { from: Some(IpAddr::V4(KNOWN)), retry: Duration::from_secs(600), ..Settings::default() };
+    let older = GenericTerminal::dial(ours, patient);
+    older.is_connected().await;
+    host.api().online("a").await;
+    // More than are decided about before the newer connection stands.
+    let burst: String = (0..CARDS).map(|number| format!("{number:04}\n")).collect();
+    older.send(burst.as_bytes()).await.unwrap();
+    let newer = calling(KNOWN, ours);
+    newer.is_connected().await;
+    newer.shows_and_hears("12345678", "[unknown]").await;
+    assert_eq!(host.api().events_of(EventKind::VerdictGiven).await.len(), CARDS + 1);
+}

@@ -134,3 +134,9 @@ async fn a_swipe_in_flight_is_finished_before_the_host_ends() {
     .await;
     document::out(&host.folder().join("delivered"), 20).await;
 }
+
+#[tokio::test]
+async fn a_host_that_is_told_to_end_as_soon_as_it_is_up_ends_in_order() {
+    let mut host = Host::start().await;
+    assert!(host.terminate().await.success(), "{}", host.log());
+}

@@ -9,14 +9,14 @@ mod decision;
 use std::sync::{PoisonError, RwLock};
 
 use cardinal_domain::{
-    card::CardNumber,
     config_keys,
     convert::{Conversion, Pattern},
     driver::{CardRead, VerdictCode},
     event::EventBody,
     job::Job,
     job_life::{self, JobInput},
-    names::{ReaderName, TraceId, UserName},
+    names::{ReaderName, TraceId},
+    site::Device,
 };
 use cardinal_store::{Store, StoreError};
 
@@ -40,38 +40,30 @@ pub struct Outcome {
     pub released: Vec<Job>,
 }
 
-/// Why the desk could not decide.
-#[derive(Debug, thiserror::Error)]
-pub enum DeskError {
-    /// The reader was removed while the card was on its way.
-    #[error("reader {0:?} or its device is no longer configured")]
-    Gone(String),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl Desk {
     /// A desk over this store.
     pub fn new(store: Store) -> Self {
         Self { store, conversion: RwLock::default() }
     }
 
-    /// Decides about a card shown at a reader. When this returns, the events are stored and the jobs are committed as
+    /// Decides about a card shown at a reader of this device. When this returns, the events are stored and the jobs are committed as
     /// `releasing`: the verdict may be told, and the jobs may be delivered.
     ///
     /// # Errors
-    /// The reader is gone, or the store failed; then nothing was committed and the verdict is `failed`.
-    pub async fn tap(&self, trace: TraceId, reader: &ReaderName, read: &CardRead) -> Result<Outcome, DeskError> {
+    /// The store failed; then nothing was committed and the verdict is `failed`.
+    pub async fn tap(
+        &self,
+        trace: TraceId,
+        reader: &ReaderName,
+        device: &Device,
+        read: &CardRead,
+    ) -> Result<Outcome, StoreError> {
         let setup = self.store.setup();
-        let gone = || DeskError::Gone(reader.to_string());
-        let spec = setup.readers.get(reader).ok_or_else(gone)?;
-        let device = setup.devices.get(&spec.device).ok_or_else(gone)?;
         let conversion = self.conversion(config_keys::value(&setup.config, config_keys::CARD_NO_REGEX));
         let (mut tap, mut effect) = Tap::begin(trace, reader, device, &conversion, read);
         loop {
             let input = match effect {
-                Effect::FindUser(card) => Input::User(self.find(&card).await?),
+                Effect::FindUser(card) => Input::User(self.store.user_by_card(&card).await?),
                 Effect::ListHeld(user) => Input::Held(self.store.held_for(&user).await?),
                 Effect::Commit { jobs, printer } => {
                     let rule = |job: &mut Job| {
@@ -91,10 +83,6 @@ impl Desk {
             };
             effect = tap.next(input);
         }
-    }
-
-    async fn find(&self, card: &CardNumber) -> Result<Option<UserName>, StoreError> {
-        self.store.user_by_card(card).await
     }
 
     /// The conversion for this pattern; compiled once for each change of it.

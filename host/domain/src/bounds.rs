@@ -61,6 +61,36 @@ macro_rules! bounds_table {
     };
 }
 
+/// Why bounds cannot hold together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} = {value} is out of range: it may be {least} to {most}{because}")]
+pub struct BoundsError {
+    /// The bound.
+    pub name: &'static str,
+    /// What was configured.
+    pub value: u64,
+    /// The least that works.
+    pub least: u64,
+    /// The most that works.
+    pub most: u64,
+    /// Which other setting says so, in words.
+    pub because: &'static str,
+}
+
+/// Whether a bound is one that works.
+///
+/// # Errors
+/// It is not.
+pub fn in_range(
+    name: &'static str,
+    value: u64,
+    least: u64,
+    most: u64,
+    because: &'static str,
+) -> Result<(), BoundsError> {
+    if (least..=most).contains(&value) { Ok(()) } else { Err(BoundsError { name, value, least, most, because }) }
+}
+
 /// A bound as a size in memory.
 pub fn size(bound: u64) -> usize {
     usize::try_from(bound).unwrap_or(usize::MAX)

@@ -2,15 +2,18 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Visitor},
+};
 
 /// The longest card number kept, in characters. Credentials of the field stay below 64; the rest is rubbish.
 pub const LONGEST: usize = 128;
 
 /// A card number as it is on record: any run of letters and digits, unique over all users. Never logged in clear: `Debug`
 /// masks it and there is no `Display`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
 pub struct CardNumber(String);
 
 /// Why a text is no card number.
@@ -64,17 +67,30 @@ impl fmt::Debug for CardNumber {
     }
 }
 
-impl TryFrom<String> for CardNumber {
-    type Error = CardError;
+// Hand-written: serde's own error for a wrong type repeats the value.
+impl<'de> Deserialize<'de> for CardNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Quoted;
+        impl Visitor<'_> for Quoted {
+            type Value = CardNumber;
 
-    fn try_from(text: String) -> Result<Self, CardError> {
-        Self::new(&text)
-    }
-}
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a card number, which is text: put it in quotes")
+            }
 
-impl From<CardNumber> for String {
-    fn from(card: CardNumber) -> Self {
-        card.0
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<CardNumber, E> {
+                CardNumber::new(text).map_err(E::custom)
+            }
+
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<CardNumber, E> {
+                Err(E::custom("a card number is text: put it in quotes"))
+            }
+
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<CardNumber, E> {
+                self.visit_i64(0)
+            }
+        }
+        deserializer.deserialize_any(Quoted)
     }
 }
 
@@ -103,5 +119,13 @@ mod tests {
         let card = CardNumber::new("5235092385").unwrap();
         assert_eq!(format!("{card:?}"), "CardNumber(***85)");
         assert_eq!(mask("4711"), "***");
+    }
+
+    #[test]
+    fn a_number_without_quotes_is_refused_and_not_repeated() {
+        let error = serde_json::from_str::<CardNumber>("471155").unwrap_err().to_string();
+        assert!(error.contains("put it in quotes") && !error.contains("4711"), "{error}");
+        let card = CardNumber::new("4711").unwrap();
+        assert_eq!(serde_json::from_str::<CardNumber>(&serde_json::to_string(&card).unwrap()).unwrap(), card);
     }
 }

@@ -166,7 +166,7 @@ impl fmt::Display for SettingKind {
 }
 
 /// What a session starts with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Context {
     /// The mode's id.
     pub mode: String,
@@ -182,8 +182,21 @@ pub struct Context {
     pub saved: Option<Vec<u8>>,
 }
 
+// Hand-written, as those of `Input` and `Output`: settings and memory may be secret, and bytes may be a card or a PIN.
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("mode", &self.mode)
+            .field("transport", &self.transport)
+            .field("settings", &self.settings.iter().map(|(key, _)| key).collect::<Vec<_>>())
+            .field("memory", &self.memory.iter().map(|(key, _)| key).collect::<Vec<_>>())
+            .field("saved", &self.saved.as_ref().map(Vec::len))
+            .finish_non_exhaustive()
+    }
+}
+
 /// One thing that happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Input {
     /// A connection stands; 32 fresh random bytes.
     Connected(Vec<u8>),
@@ -205,6 +218,25 @@ pub enum Input {
     Verdict(Verdict),
     /// An operator's command: its name and arguments.
     Command(String, Vec<Pair>),
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected(_) => f.write_str("Connected"),
+            Self::Resumed => f.write_str("Resumed"),
+            Self::Received(bytes) => write!(f, "Received({} bytes)", bytes.len()),
+            Self::Disconnected(fault) => f.debug_tuple("Disconnected").field(fault).finish(),
+            Self::Timer(id) => write!(f, "Timer({id})"),
+            Self::Fetched(id, outcome) => {
+                write!(f, "Fetched({id}, {:?})", outcome.as_ref().map(|answer| answer.status))
+            }
+            Self::Called(call) => write!(f, "Called({})", call.id),
+            Self::CallEnded(id) => write!(f, "CallEnded({id})"),
+            Self::Verdict(verdict) => f.debug_tuple("Verdict").field(verdict).finish(),
+            Self::Command(name, _) => write!(f, "Command({name:?})"),
+        }
+    }
 }
 
 /// An HTTP answer.
@@ -299,7 +331,7 @@ impl fmt::Display for VerdictCode {
 }
 
 /// One thing the host should do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Output {
     /// Send these bytes.
     Send(Vec<u8>),
@@ -325,6 +357,25 @@ pub enum Output {
     Log(LogLevel, String),
     /// End the session and its connection.
     Close(Fault),
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(bytes) => write!(f, "Send({} bytes)", bytes.len()),
+            Self::Keepalive(keepalive) => write!(f, "Keepalive({:?})", keepalive.as_ref().map(|it| it.every)),
+            Self::Card(card) => card.fmt(f),
+            Self::Typed(port, text) => write!(f, "Typed({port}, {} characters)", text.chars().count()),
+            Self::SetTimer(id, after) => write!(f, "SetTimer({id}, {after})"),
+            Self::CancelTimer(id) => write!(f, "CancelTimer({id})"),
+            Self::Fetch(fetch) => write!(f, "Fetch({}, {} {})", fetch.id, fetch.method, fetch.path),
+            Self::Answer(id, answer) => write!(f, "Answer({id}, {})", answer.status),
+            Self::Status(status) => f.debug_tuple("Status").field(status).finish(),
+            Self::Remember(key, bytes) => write!(f, "Remember({key:?}, {} bytes)", bytes.len()),
+            Self::Log(level, line) => write!(f, "Log({level}, {line:?})"),
+            Self::Close(fault) => f.debug_tuple("Close").field(fault).finish(),
+        }
+    }
 }
 
 /// Bytes sent every so often.

@@ -86,7 +86,7 @@ kinds! {
     CardUnreadable    "card.unreadable"     Warning "What the reader sent is no card number after conversion."
     CardUnknown       "card.unknown"        Warning "No user has this card. The number is masked."
     CardMatched       "card.matched"        Info    "The card belongs to this user."
-    VerdictGiven      "verdict.given"       Info    "The decision about a card was committed and told to the reader."
+    VerdictGiven      "verdict.given"       Info    "The decision about a card is committed; the reader is told next."
     VerdictLate       "verdict.late"        Warning "The reader's session had ended before the verdict could be told."
     JobRefused        "job.refused"         Warning "A job was not taken; the message says why."
     JobHeld           "job.held"            Info    "A job was received whole and is held."

@@ -105,6 +105,10 @@ pub struct Job {
     pub device: Option<DeviceName>,
     /// The printer's own number for it (`job-id`), once it has one.
     pub remote: Option<i32>,
+    /// How many times it was released. It travels to the printer with the id, so that what the printer still lists of an
+    /// earlier attempt is not taken for this one.
+    #[serde(default)]
+    pub attempt: u32,
     /// When the client announced it.
     pub created: Timestamp,
     /// When its state last changed.
@@ -147,6 +151,7 @@ impl NewJob {
             printer: None,
             device: None,
             remote: None,
+            attempt: 0,
             created: now,
             changed: now,
         }

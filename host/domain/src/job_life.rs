@@ -106,6 +106,7 @@ pub fn step(job: &mut Job, trace: TraceId, input: JobInput) -> Result<Vec<EventB
             job.device = device;
             job.doubtful = false;
             job.remote = None;
+            job.attempt = job.attempt.saturating_add(1);
             job.reason = String::new();
         }
         (Releasing, JobInput::Sending) => {
@@ -203,7 +204,7 @@ mod tests {
         #[test]
         fn never_twice_by_itself(inputs in prop::collection::vec(any_input(), 0..40)) {
             let mut job = job();
-            let (mut sent, mut released) = (0, 0);
+            let (mut sent, mut released) = (0, 0_u32);
             for input in inputs {
                 let before = job.clone();
                 match step(&mut job, TraceId::new(), input.clone()) {
@@ -212,7 +213,10 @@ mod tests {
                         prop_assert!(!events.is_empty());
                         prop_assert!(!before.state.is_final());
                         match input {
-                            JobInput::Release { .. } => released += 1,
+                            JobInput::Release { .. } => {
+                                released += 1;
+                                prop_assert_eq!(job.attempt, before.attempt + 1);
+                            }
                             JobInput::Sending => sent += 1,
                             // Sent and surely not printed: the same release may send again.
                             JobInput::Failed { maybe_printed: false, retry: true, .. }
@@ -223,6 +227,7 @@ mod tests {
                             _ => {}
                         }
                         prop_assert!(sent <= released);
+                        prop_assert_eq!(job.attempt, released);
                     }
                 }
             }

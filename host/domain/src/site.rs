@@ -93,6 +93,13 @@ impl TryFrom<String> for PrinterUri {
                 Ok(Self::Folder(path.to_owned()))
             };
         }
+        let authority = text.strip_prefix("ipp://").and_then(|rest| rest.split(['/', '?', '#']).next());
+        if authority.is_some_and(|authority| authority.contains('@')) {
+            // Not repeated here: it may hold a password.
+            return Err("a printer address takes no user name and no password: leave out what stands before the @; \
+                        write ipp://HOST[:PORT]/ipp/print"
+                .to_owned());
+        }
         match text.strip_prefix("ipp://") {
             Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace) => {
                 Ok(Self::Ipp(text))
@@ -337,6 +344,9 @@ mod tests {
         );
         let message = error("ipp://", "lpd://");
         assert!(message.contains("line 11: \"lpd://127.0.0.1:28701/ipp/print\" is no printer address"), "{message}");
+        let message = error("127.0.0.1:28701", "ada:geheim@127.0.0.1:28701");
+        assert!(message.contains("takes no user name and no password") && !message.contains("geheim"), "{message}");
+        assert!(PrinterUri::try_from("ipp://p/ipp/print?to=a@b".to_owned()).is_ok());
         assert!(error("4711", "47-11").contains("line 7: a card number is letters and digits only"));
         assert!(error("cardinal/generic", "generic").contains("is no driver; write vendor/name"));
     }

@@ -1,6 +1,6 @@
 //! Points in time as the store and the API have them.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -12,11 +12,6 @@ impl Timestamp {
     /// Now.
     pub fn now() -> Self {
         Self(jiff::Timestamp::now().as_millisecond())
-    }
-
-    /// How long it is from then to this; nothing where `then` is later.
-    pub fn since(self, then: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(then.0)).unwrap_or(0))
     }
 }
 

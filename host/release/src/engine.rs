@@ -20,20 +20,24 @@ use cardinal_domain::{
     nearest::nearest,
 };
 use cardinal_store::{Store, StoreError};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ReleaseError, ReleaseLimits, ReleaseOptions,
     delivery::{self, Work},
-    ipp, scan,
-    spool::Spool,
+    ipp,
+    permits::Permits,
+    scan,
+    spool::{self, Spool},
 };
 
 /// A client that may not print is told of once in so long.
 const REFUSED_EVERY: Duration = Duration::from_secs(60);
 /// How many such clients are remembered.
 const MOST_REFUSED: usize = 1024;
+/// How many questions a printer is asked at the same time.
+const QUESTIONS: usize = 2;
 /// How long to wait before the store is asked again to commit what has already happened.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 
@@ -48,10 +52,18 @@ impl Release {
     /// printed twice), and takes up the deliveries that were under way. No printer is waited for.
     ///
     /// # Errors
-    /// The spool folder cannot be used, or the store failed.
+    /// A bound is out of range, the spool folder cannot be used or is not the one with the documents, or the store failed.
     pub async fn start(store: Store, options: ReleaseOptions) -> Result<Self, ReleaseError> {
+        options.limits.check()?;
         let spool_error = |source| ReleaseError::Spool { folder: options.spool.clone(), source };
         let spool = Spool::open(&options.spool).map_err(spool_error)?;
+        if !spool.is_marked().map_err(spool_error)? {
+            let jobs = scan::with_documents(&store).await?;
+            if jobs > 0 {
+                return Err(ReleaseError::SpoolAbsent { folder: options.spool, marker: spool::MARKER, jobs });
+            }
+            spool.mark().map_err(spool_error)?;
+        }
         let client = reqwest::Client::builder()
             .connect_timeout(options.limits.connect_timeout())
             // A printer chooses no other address for us, and no environment variable a way through somebody else.
@@ -67,9 +79,10 @@ impl Release {
             spool,
             base: options.base,
             client,
-            requests: Semaphore::new(size(options.limits.max_requests).min(Semaphore::MAX_PERMITS)),
+            requests: Permits::new(size(options.limits.max_requests)),
             limits: options.limits,
             workers: Mutex::default(),
+            asking: Mutex::default(),
             announced: Mutex::default(),
             refused: Mutex::default(),
             stop: CancellationToken::new(),
@@ -98,26 +111,13 @@ impl Release {
             let nearest = nearest(printer.as_str(), &known);
             return Err(ReleaseError::NoSuchPrinter { printer, nearest });
         }
-        let job = self.engine.change(trace, id, JobInput::Release { printer, device: None }).await?;
-        self.engine.hand_over(trace, &job);
-        Ok(job)
-    }
-
-    /// Takes a job that was released but of which nothing was sent yet back to held.
-    ///
-    /// # Errors
-    /// There is no such job, it is not waiting for its printer, or the store failed.
-    pub async fn hold(&self, trace: TraceId, id: JobId, reason: &str) -> Result<Job, ReleaseError> {
-        let input = JobInput::Failed { reason: reason.to_owned(), maybe_printed: false, retry: false };
-        self.engine
-            .change_by(id, |job| match job.state {
-                JobState::Releasing => job_life::step(job, trace, input),
-                state => {
-                    let hint = "only a job that waits for its printer can be held again";
-                    Err(JobError { number: job.number, state, hint })
-                }
-            })
-            .await
+        let engine = Arc::clone(&self.engine);
+        let released = self.engine.to_its_end(async move {
+            let job = engine.change(trace, id, JobInput::Release { printer, device: None }).await?;
+            engine.hand_over(trace, &job);
+            Ok(job)
+        });
+        released.await?
     }
 
     /// Cancels a job and removes its document.
@@ -125,7 +125,9 @@ impl Release {
     /// # Errors
     /// There is no such job, its printer has it already, or the store failed.
     pub async fn cancel(&self, trace: TraceId, id: JobId, reason: &str) -> Result<Job, ReleaseError> {
-        self.engine.change(trace, id, JobInput::Cancel { reason: reason.to_owned() }).await
+        let engine = Arc::clone(&self.engine);
+        let input = JobInput::Cancel { reason: reason.to_owned() };
+        self.engine.to_its_end(async move { engine.change(trace, id, input).await }).await?
     }
 
     /// The IPP server: `POST /queues/{name}`. Serve it with connection info (`SocketAddr`), and close it before
@@ -156,8 +158,10 @@ pub(crate) struct Engine {
     pub(crate) limits: ReleaseLimits,
     pub(crate) client: reqwest::Client,
     /// A permit for each IPP request being served.
-    pub(crate) requests: Semaphore,
+    pub(crate) requests: Permits,
     workers: Mutex<HashMap<PrinterName, mpsc::UnboundedSender<Work>>>,
+    /// Permits to ask a printer something.
+    asking: Mutex<HashMap<PrinterName, Arc<Semaphore>>>,
     /// Jobs that were announced by Create-Job and whose document may still come.
     pub(crate) announced: Mutex<HashSet<JobId>>,
     /// When a client that may not print was last told of.
@@ -181,6 +185,24 @@ impl Engine {
         self.tasks.spawn(async move {
             let _ = abort.run_until_cancelled(work).await;
         });
+    }
+
+    /// Runs what must not end half-way, such as between a commit and what it is for, even if whoever asked goes away: the
+    /// handler of an HTTP request is dropped with its connection.
+    pub(crate) fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.tasks.spawn(work)
+    }
+
+    /// A permit to ask this printer something. Small printers serve few connections, and have better to do.
+    pub(crate) async fn may_ask(&self, printer: &PrinterName) -> Option<OwnedSemaphorePermit> {
+        let asking = {
+            let mut all = lock(&self.asking);
+            Arc::clone(all.entry(printer.clone()).or_insert_with(|| Arc::new(Semaphore::new(QUESTIONS))))
+        };
+        asking.acquire_owned().await.ok()
     }
 
     /// Tells the job what happened, commits what follows, and removes the files of a job that is at its end.
@@ -272,7 +294,7 @@ impl Engine {
     }
 
     /// An event for a client that may not print, at most one a minute for each address.
-    pub(crate) async fn tell_refused(&self, client: IpAddr, queue: &QueueName) {
+    pub(crate) async fn tell_refused(&self, client: IpAddr, queue: &QueueName, known: bool) {
         {
             let mut refused = lock(&self.refused);
             if refused.get(&client).is_some_and(|told| told.elapsed() < REFUSED_EVERY) {
@@ -286,8 +308,11 @@ impl Engine {
             }
             refused.insert(client, Instant::now());
         }
-        let message =
-            format!("{client} may not print to {queue}; add its network to the queue's `allow` list if it should");
+        let message = if known {
+            format!("{client} may not print to {queue}; add its network to the queue's `allow` list if it should")
+        } else {
+            format!("{client} may not print to {queue}: there is no such queue")
+        };
         let event = EventBody::new(TraceId::new(), EventKind::JobRefused, message)
             .fact("queue", queue.to_string())
             .fact("client", client.to_string());

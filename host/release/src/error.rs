@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cardinal_domain::{
+    bounds::BoundsError,
     job_life::JobError,
     names::{JobId, PrinterName},
 };
@@ -22,6 +23,24 @@ pub enum ReleaseError {
         #[source]
         source: std::io::Error,
     },
+    /// The spool folder is not the one in which the documents of open jobs are.
+    #[error(
+        "the spool folder {folder} is not the one that was used before (its file {marker} is missing), but {jobs} jobs have their documents there: check that its disk is mounted. If the documents are lost for good, make an empty file of that name: then those jobs are cancelled"
+    )]
+    SpoolAbsent {
+        /// The folder.
+        folder: PathBuf,
+        /// The name of the file by which the spool is known again.
+        marker: &'static str,
+        /// How many jobs are open whose document came.
+        jobs: usize,
+    },
+    /// A bound in the configuration is out of range.
+    #[error("in [release] of cardinal.toml: {0}")]
+    Limits(#[from] BoundsError),
+    /// What was asked for broke off inside; the panic is in the log.
+    #[error("an inner task broke off; please report this with the log around it")]
+    Broken(#[from] tokio::task::JoinError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -13,6 +13,7 @@ mod follow;
 mod ipp;
 mod message;
 mod options;
+mod permits;
 mod scan;
 mod spool;
 mod values;

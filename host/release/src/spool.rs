@@ -19,6 +19,9 @@ use tokio::io::AsyncWriteExt as _;
 
 /// What `version` says in the headers written here.
 const HEADER_VERSION: u32 = 1;
+/// The file by which the folder is known again: without it this is another folder, such as the empty one beneath a disk
+/// that is not mounted.
+pub(crate) const MARKER: &str = "cardinal-spool";
 /// No header is larger than this, in bytes: a job's texts are bounded.
 const LARGEST_HEADER: u64 = 256 << 10;
 
@@ -72,6 +75,23 @@ impl Spool {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         }
         Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Whether this is the folder that was made a spool, and not just one at its place.
+    pub(crate) fn is_marked(&self) -> io::Result<bool> {
+        match fs::symlink_metadata(self.folder.join(MARKER)) {
+            Ok(metadata) => Ok(metadata.is_file()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes this folder a spool.
+    pub(crate) fn mark(&self) -> io::Result<()> {
+        let path = self.folder.join(MARKER);
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.sync_all()?;
+        fs::File::open(&self.folder)?.sync_all()
     }
 
     fn document(&self, id: JobId) -> PathBuf {
@@ -147,6 +167,7 @@ impl Spool {
                 (Some(id), Some("json")) if path == self.header(id) => {
                     all.entry(id).or_default().header = read_header(&path).filter(|job| job.id == id);
                 }
+                _ if path == self.folder.join(MARKER) => {}
                 _ => tracing::warn!(file = %path.display(), "a file in the spool folder is not ours; it is left alone"),
             }
         }

@@ -21,9 +21,28 @@ pub struct Accounts {
     fetches: BTreeSet<Id>,
     calls: BTreeSet<Id>,
     swipes: BTreeSet<Id>,
-    log_minute: u64,
-    log_lines: u64,
+    log: Rate,
+    reports: Rate,
     remembered: BTreeMap<String, u64>,
+}
+
+/// How many of something there were in the present minute of the session's clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Rate {
+    minute: u64,
+    count: u64,
+}
+
+impl Rate {
+    /// Counts one more: how many that makes in this minute.
+    fn count(&mut self, now: Millis) -> u64 {
+        let minute = now / 60_000;
+        if minute != self.minute {
+            *self = Self { minute, count: 0 };
+        }
+        self.count += 1;
+        self.count
+    }
 }
 
 /// Outputs that may be carried out.
@@ -85,14 +104,14 @@ impl Accounts {
     pub fn outputs(&mut self, now: Millis, outputs: Vec<Output>, bounds: &Bounds) -> Result<Passed, Refused> {
         let mut passed = Passed { outputs: Vec::with_capacity(outputs.len()), late: Vec::new() };
         for output in outputs {
+            self.enter(now, &output, bounds)?;
             match &output {
                 Output::Answer(id, _) if !self.calls.remove(id) => {
+                    self.report(now, bounds)?;
                     passed.late.push(*id);
-                    continue;
                 }
-                other => self.enter(now, other, bounds)?,
+                _ => passed.outputs.push(output),
             }
-            passed.outputs.push(output);
         }
         Ok(passed)
     }
@@ -110,6 +129,9 @@ impl Accounts {
             Output::Fetch(_) if !self.http => {
                 Err(Refused::Contract("asked for a fetch, but its transport is not http".to_owned()))
             }
+            Output::Answer(_, _) if !self.http => {
+                Err(Refused::Contract("answered a call, but its transport is not http".to_owned()))
+            }
             Output::Fetch(fetch) => {
                 new_id(&mut self.fetches, fetch.id, "fetch", "in flight")?;
                 let count = self.fetches.len() as u64;
@@ -122,22 +144,23 @@ impl Accounts {
             Output::Keepalive(Some(keepalive)) if keepalive.every < SHORTEST_KEEPALIVE_MS => Err(Refused::Contract(
                 format!("asked for a keepalive every {} ms; at least {SHORTEST_KEEPALIVE_MS} ms", keepalive.every),
             )),
-            Output::Remember(key, bytes) => self.remember(key, bytes, bounds),
-            Output::Log(_, _) => {
-                let minute = now / 60_000;
-                if minute != self.log_minute {
-                    (self.log_minute, self.log_lines) = (minute, 0);
-                }
-                self.log_lines += 1;
-                within("log_lines_per_minute", self.log_lines, bounds.log_lines_per_minute, "lines of log in a minute")
+            Output::Remember(key, bytes) => {
+                self.report(now, bounds)?;
+                self.remember(key, bytes, bounds)
             }
-            Output::Send(_)
-            | Output::Keepalive(_)
-            | Output::Typed(_, _)
-            | Output::Answer(_, _)
-            | Output::Status(_)
-            | Output::Close(_) => Ok(()),
+            Output::Status(_) | Output::Typed(_, _) => self.report(now, bounds),
+            Output::Log(_, _) => {
+                let lines = self.log.count(now);
+                within("log_lines_per_minute", lines, bounds.log_lines_per_minute, "lines of log in a minute")
+            }
+            Output::Send(_) | Output::Keepalive(_) | Output::Answer(_, _) | Output::Close(_) => Ok(()),
         }
+    }
+
+    /// Enters something that costs the host a stored event or a commit.
+    fn report(&mut self, now: Millis, bounds: &Bounds) -> Result<(), Refused> {
+        let reports = self.reports.count(now);
+        within("reports_per_minute", reports, bounds.reports_per_minute, "reports in a minute")
     }
 
     fn remember(&mut self, key: &str, bytes: &[u8], bounds: &Bounds) -> Result<(), Refused> {
@@ -169,7 +192,9 @@ fn new_id(known: &mut BTreeSet<Id>, id: Id, what: &str, state: &str) -> Result<(
 
 #[cfg(test)]
 mod tests {
-    use cardinal_domain::driver::{Call, CardRead, Fetch, Keepalive, LogLevel, Response, Verdict, VerdictCode};
+    use cardinal_domain::driver::{
+        Call, CardRead, Fetch, Health, Keepalive, LogLevel, Response, Status, Verdict, VerdictCode,
+    };
 
     use super::*;
 
@@ -281,6 +306,33 @@ mod tests {
         books.outputs(59_999, vec![line(), line()], &bounds).unwrap();
         books.outputs(60_000, vec![line(), line()], &bounds).unwrap();
         assert_eq!(crossed(books.outputs(60_001, vec![line()], &bounds)), "log_lines_per_minute");
+    }
+
+    #[test]
+    fn whatever_is_stored_is_counted_by_the_minute_of_the_session() {
+        let bounds = Bounds { reports_per_minute: 4, ..Bounds::default() };
+        let status = || Output::Status(Status { health: Health::Online, reason: String::new(), facts: Vec::new() });
+        let each = || {
+            let remember = Output::Remember("k".to_owned(), vec![0]);
+            vec![status(), Output::Typed(0, "1".to_owned()), remember, answer(9)]
+        };
+        let mut books = http();
+        books.input(&call(1));
+        books.outputs(59_999, [each(), vec![answer(1)]].concat(), &bounds).unwrap();
+        for one in each() {
+            assert_eq!(crossed(books.clone().outputs(59_999, vec![one], &bounds)), "reports_per_minute");
+        }
+        books.outputs(60_000, each(), &bounds).unwrap();
+        assert_eq!(crossed(books.outputs(60_001, vec![status()], &bounds)), "reports_per_minute");
+    }
+
+    #[test]
+    fn a_call_is_answered_over_http_alone() {
+        let mut socket = Accounts::new(&Context { transport: "listen".to_owned(), ..Context::default() });
+        match socket.outputs(0, vec![answer(1)], &Bounds::default()) {
+            Err(Refused::Contract(why)) => assert!(why.contains("transport is not http"), "{why}"),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //! for one driver, [`EngineOptions`] for the engine that all drivers share. A bound is a number and nothing else here;
 //! whoever enforces it says so when it is crossed, with the name from this table.
 
-pub use cardinal_domain::bounds::BoundInfo;
 pub(crate) use cardinal_domain::bounds::size;
-use cardinal_domain::bounds_table;
+pub use cardinal_domain::bounds::{BoundInfo, BoundsError};
+use cardinal_domain::{bounds::in_range, bounds_table};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -34,6 +34,7 @@ bounds_table! {
     open_calls = 8, "calls", "HTTP calls from the reader that wait for their answer; the host refuses further ones by itself.";
     swipes_waiting = 200, "swipes", "Cards that wait for their verdict. The host reads no further once 16 wait, so only one chunk of input can add to them.";
     log_lines_per_minute = 60, "lines", "Lines of log by the session's clock, so that one reader cannot fill the log.";
+    reports_per_minute = 120, "reports", "Status, typed, remember and late answers by the session's clock. Each is a stored event or a commit; a driver gives a few for each connection.";
     remembered_bytes = 4 * KIB, "bytes", "Keys and values kept for later sessions of a reader, all together: a key or two.";
     saved_bytes = 64 * KIB, "bytes", "What save gives. A sleeping reader costs this much memory.";
     component_bytes = 8 * MIB, "bytes", "Size of a driver's file. A Rust driver has 40 KB.";
@@ -54,22 +55,6 @@ bounds_table! {
     largest_memory_bytes = 64 * MIB, "bytes", "The most that memory_bytes of any driver may be.";
     largest_table_elements = 20_000, "elements", "The most that table_elements of any driver may be.";
     largest_instances = 4, "instances", "The most that instances of any driver may be; room is set aside for this many in each live session.";
-}
-
-/// Why bounds cannot hold together.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name} = {value} is out of range: it may be {least} to {most}{because}")]
-pub struct BoundsError {
-    /// The bound.
-    pub name: &'static str,
-    /// What was configured.
-    pub value: u64,
-    /// The least that works.
-    pub least: u64,
-    /// The most that works.
-    pub most: u64,
-    /// Which other setting says so, in words.
-    pub because: &'static str,
 }
 
 /// The longest deadline, so that milliseconds and ticks never overflow: an hour.
@@ -111,10 +96,6 @@ impl EngineOptions {
     }
 }
 
-fn in_range(name: &'static str, value: u64, least: u64, most: u64, because: &'static str) -> Result<(), BoundsError> {
-    if (least..=most).contains(&value) { Ok(()) } else { Err(BoundsError { name, value, least, most, because }) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +111,23 @@ mod tests {
         assert_eq!(keys.as_object().unwrap().len(), BOUNDS.len());
         assert!(bounds.check(&EngineOptions::default()).is_ok());
         assert!(EngineOptions::default().check().is_ok());
+    }
+
+    /// A driver's author reads the contract alone, and must find every bound there.
+    #[test]
+    fn the_contract_tells_every_bound() {
+        let contract = include_str!("../../../wit/v1/reader.wit");
+        for info in BOUNDS {
+            let value = match info.default {
+                value if info.unit == "bytes" && value % (1 << 30) == 0 => format!("{} GiB", value >> 30),
+                value if info.unit == "bytes" && value % MIB == 0 => format!("{} MiB", value / MIB),
+                value if info.unit == "bytes" && value % KIB == 0 => format!("{} KiB", value / KIB),
+                value if value >= 1_000 => format!("{},{:03}", value / 1_000, value % 1_000),
+                value => value.to_string(),
+            };
+            let words = format!("`{}` {value}", info.name);
+            assert!(contract.contains(&words), "{words}");
+        }
     }
 
     #[test]

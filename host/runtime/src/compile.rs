@@ -1,7 +1,13 @@
 //! The parent's side of compiling: start the child, bound it, and take what it left in the cache.
 //!
 //! Compiled code is native code that runs unchecked, so it is only ever taken from the cache that this host filled, never
-//! from outside. If the cache has nothing after the child says it is done, that is an error, not a reason to compile here.
+//! from outside.
+//!
+//! wasmtime offers no safe way to look into its cache without compiling what is not there. So the child leaves a receipt:
+//! the fingerprint of the engine that it compiled for and found its code again with. Without the receipt of an engine like
+//! ours the cache is not asked. With it, there is one way left to compile in this process: the entry vanishes in the
+//! moment between, by another's hand. What is compiled then has just been compiled within the bounds, so it takes about as
+//! long, and it is refused all the same.
 
 use std::{
     ffi::OsString,
@@ -18,7 +24,13 @@ use std::{
 use rustix::process::Signal;
 use wasmtime::{Engine, component::Component};
 
-use crate::{bounds::Bounds, compile_child::CompileRequest, engine::CodeCache, error::shown, inspect::Inspection};
+use crate::{
+    bounds::Bounds,
+    compile_child::CompileRequest,
+    engine::{self, CodeCache},
+    error::shown,
+    inspect::Inspection,
+};
 
 /// How the compiling child is started. The program is given four more arguments, to be handed to
 /// [`CompileRequest::from_args`] and [`compile_child::run`](crate::compile_child::run).
@@ -76,8 +88,14 @@ pub enum CompileError {
         /// What it said.
         message: String,
     },
+    /// The child compiled for another engine, or not at all.
+    #[error("{program} compiled the driver for another version of Cardinal than the one that runs; restart Cardinal if it was updated meanwhile", program = program.display())]
+    OtherBuild {
+        /// The program.
+        program: PathBuf,
+    },
     /// The child was content, and still there is no code for this engine.
-    #[error("the compiled driver is not in {cache}: do host and compile command come from the same build, and is the disk full?", cache = cache.display())]
+    #[error("the compiled driver vanished from {cache}; is something else tidying that folder?", cache = cache.display())]
     NotInCache {
         /// The folder.
         cache: PathBuf,
@@ -91,6 +109,8 @@ pub enum CompileError {
 const STDERR_BYTES: u64 = 16 << 10;
 /// The words for it: Rust's for an allocation and for a thread's stack, and the system's for a mapping.
 const OUT_OF_MEMORY: [&str; 3] = ["memory allocation of", "failed to spawn thread", "Cannot allocate memory"];
+/// The length of a receipt, with its line end.
+const RECEIPT_BYTES: u64 = 17;
 /// How often a child is looked at. A usual driver takes 50 ms.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -109,7 +129,7 @@ pub(crate) fn load(
         return component();
     };
     let file = HandedOver::new(&cache.folder, wasm, &inspection.digest)?;
-    in_child(
+    let receipt = in_child(
         command,
         &CompileRequest {
             file: file.0.clone(),
@@ -118,6 +138,9 @@ pub(crate) fn load(
             seconds: bounds.compile_seconds,
         },
     )?;
+    if receipt.trim_end() != engine::fingerprint(engine) {
+        return Err(CompileError::OtherBuild { program: command.program.clone() });
+    }
     let hits = cache.code.cache_hits();
     let component = component()?;
     if cache.code.cache_hits() > hits {
@@ -154,7 +177,8 @@ impl Drop for HandedOver {
     }
 }
 
-fn in_child(command: &CompileCommand, request: &CompileRequest) -> Result<(), CompileError> {
+/// Has it compiled; gives the receipt.
+fn in_child(command: &CompileCommand, request: &CompileRequest) -> Result<String, CompileError> {
     let failed = |source| CompileError::Start { program: command.program.clone(), source };
     let mut child = Command::new(&command.program)
         .args(&command.args)
@@ -162,21 +186,22 @@ fn in_child(command: &CompileCommand, request: &CompileRequest) -> Result<(), Co
         // It needs nothing of ours: no secrets, no switches.
         .env_clear()
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(failed)?;
-    let stderr = child.stderr.take();
-    let reader = thread::spawn(move || stderr.map(read_bounded).unwrap_or_default());
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let receipt = thread::spawn(move || stdout.map(|pipe| read_bounded(pipe, RECEIPT_BYTES)).unwrap_or_default());
+    let message = thread::spawn(move || stderr.map(|pipe| read_bounded(pipe, STDERR_BYTES)).unwrap_or_default());
     let status = wait(&mut child, Duration::from_secs(request.seconds)).map_err(failed)?;
     let crossed = |name, limit, detail: &str| Err(CompileError::Bound { name, limit, detail: detail.to_owned() });
     let Some(status) = status else {
         return crossed("compile_seconds", request.seconds, "it was still compiling");
     };
     if status.success() {
-        return Ok(());
+        return Ok(receipt.join().unwrap_or_default());
     }
-    let message = reader.join().unwrap_or_default();
+    let message = message.join().unwrap_or_default();
     if status.signal() == Some(Signal::XCPU.as_raw()) {
         return crossed("compile_seconds", request.seconds, "it used that much processor time");
     }
@@ -203,10 +228,10 @@ fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
 }
 
 /// The beginning of what a child says; the rest is read and dropped, so that it does not block.
-fn read_bounded(mut from: impl Read) -> String {
+fn read_bounded(mut from: impl Read, most: u64) -> String {
     let mut kept = Vec::new();
     // A broken pipe ends the message, nothing else.
-    let _ = from.by_ref().take(STDERR_BYTES).read_to_end(&mut kept);
+    let _ = from.by_ref().take(most).read_to_end(&mut kept);
     let _ = io::copy(&mut from, &mut io::sink());
     String::from_utf8_lossy(&kept).into_owned()
 }

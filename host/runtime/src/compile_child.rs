@@ -2,9 +2,10 @@
 //!
 //! A thread that compiles cannot be stopped and its memory cannot be bounded; a process can. The child takes a file that
 //! has been inspected, limits itself, and fills wasmtime's on-disk cache. It opens nothing else, starts nothing, and
-//! gives compiled code to nobody: the parent finds it in the cache, which both keep private.
+//! gives compiled code to nobody: the parent finds it in the cache, which both keep private. Its standard output is a
+//! receipt, the fingerprint of its engine, by which the parent knows beforehand that it will find it.
 
-use std::{ffi::OsString, fs, path::PathBuf};
+use std::{ffi::OsString, fs, io::Write as _, path::PathBuf};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use wasmtime::component::Component;
@@ -53,6 +54,9 @@ pub enum ChildError {
         /// The folder.
         cache: PathBuf,
     },
+    /// Nobody took the receipt.
+    #[error("cannot write to standard output")]
+    Receipt(#[source] std::io::Error),
 }
 
 impl CompileRequest {
@@ -98,7 +102,10 @@ pub fn run(request: &CompileRequest) -> Result<(), ChildError> {
     // The second time it must come from the cache; wasmtime does not say when it could not write there.
     let hits = cache.code.cache_hits();
     compile()?;
-    if cache.code.cache_hits() > hits { Ok(()) } else { Err(ChildError::NotKept { cache: request.cache.clone() }) }
+    if cache.code.cache_hits() == hits {
+        return Err(ChildError::NotKept { cache: request.cache.clone() });
+    }
+    writeln!(std::io::stdout(), "{}", engine::fingerprint(&engine)).map_err(ChildError::Receipt)
 }
 
 fn limit(request: &CompileRequest) -> Result<(), ChildError> {

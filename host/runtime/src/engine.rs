@@ -6,6 +6,7 @@
 
 use std::{
     fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     thread,
@@ -101,6 +102,14 @@ fn config(cache: &CodeCache) -> Config {
         .wasm_features(WasmFeatures::all().difference(FEATURES), false)
         .wasm_features(FEATURES, true);
     config
+}
+
+/// What compiled code of this engine depends on, as one line. Code in the cache of one engine serves another of the same
+/// fingerprint; different builds have different ones.
+pub(crate) fn fingerprint(engine: &Engine) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// The engine of a process that compiles: no room for instances, and one thread, so that its need of memory can be bounded.

@@ -13,7 +13,8 @@ use crate::{bounds::Bounds, engine, error::shown_line, generations::GENERATIONS}
 /// The interface a driver exports, without its version.
 pub const CONTRACT: &str = "cardinal:reader/driver";
 
-/// What a file turned out to be. There is no way to have one for a file that cannot be a driver.
+/// What a file turned out to be: a component of a served generation that imports nothing. There is no way to have one for
+/// a file that cannot be a driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
     /// SHA-256 of the file, in lower-case hexadecimal.
@@ -22,8 +23,6 @@ pub struct Inspection {
     pub bytes: u64,
     /// The contract it exports.
     pub contract: ContractVersion,
-    /// What it imports. Empty: a driver that asks for anything is refused.
-    pub imports: Vec<String>,
 }
 
 impl Inspection {
@@ -135,7 +134,7 @@ pub fn inspect(file: &[u8], bounds: &Bounds) -> Result<Inspection, InspectError>
     if !outline.imports.is_empty() {
         return Err(InspectError::Imports(outline.imports));
     }
-    Ok(Inspection { digest: digest(file), bytes, contract, imports: outline.imports })
+    Ok(Inspection { digest: digest(file), bytes, contract })
 }
 
 /// SHA-256 of a file, in lower-case hexadecimal: what a driver is known by.

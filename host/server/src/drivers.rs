@@ -5,8 +5,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
 };
@@ -22,6 +20,8 @@ use cardinal_runtime::{Bounds, Driver, LoadError, Runtime};
 use cardinal_store::{InstalledDriver, Store, StoreError};
 use tokio::sync::Mutex;
 
+use crate::host::write_private;
+
 /// The drivers of this host.
 pub struct Drivers {
     runtime: Runtime,
@@ -36,6 +36,13 @@ pub struct Drivers {
 
 /// `major.minor.patch`, ordered as such.
 type Version = (u64, u64, u64);
+
+/// Whether a driver takes the place of another of the same version.
+#[derive(Clone, Copy)]
+enum Replace {
+    Yes,
+    No,
+}
 
 /// Why a driver was not installed or removed.
 #[derive(Debug, thiserror::Error)]
@@ -82,21 +89,24 @@ impl Drivers {
         Ok(())
     }
 
-    /// Installs the drivers of a folder that are not installed yet.
+    /// Installs the drivers of a folder whose version is not installed yet: what an operator installed stays.
     pub async fn install_folder(&self, folder: &Path) -> Result<(), StoreError> {
-        let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
-        let mut files: Vec<PathBuf> = entries
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"))
-            .collect();
+        let files = match std::fs::read_dir(folder) {
+            Ok(entries) => entries.filter_map(|entry| entry.ok().map(|entry| entry.path())),
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "no drivers come with this program; see drivers.bundled");
+                return Ok(());
+            }
+        };
+        let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "wasm")).collect();
         files.sort();
         for file in files {
             let outcome = match tokio::fs::read(&file).await {
-                Ok(wasm) => self.install(wasm).await.map(drop),
+                Ok(wasm) => self.take(wasm, Replace::No).await.map(drop),
                 Err(error) => Err(DriverError::Refused(error.to_string())),
             };
             match outcome {
-                Ok(()) | Err(DriverError::Refused(_)) => {}
+                Ok(()) => {}
                 Err(DriverError::Store(error)) => return Err(error),
                 Err(error) => {
                     tracing::error!(file = %file.display(), %error, "a driver of the folder was not installed")
@@ -112,9 +122,17 @@ impl Drivers {
     /// # Errors
     /// Why it was refused (told as an event, too), or why it could not be kept.
     pub async fn install(&self, wasm: Vec<u8>) -> Result<InstalledDriver, DriverError> {
+        self.take(wasm, Replace::Yes).await
+    }
+
+    async fn take(&self, wasm: Vec<u8>, replace: Replace) -> Result<InstalledDriver, DriverError> {
         let _changing = self.changing.lock().await;
-        if let Some(same) = self.already(&wasm).await? {
-            return Ok(same);
+        let all = self.store.drivers().await?;
+        let digest = cardinal_runtime::inspect::digest(&wasm);
+        if let Some(same) = all.iter().find(|installed| installed.digest == digest)
+            && self.is_loaded(&digest)
+        {
+            return Ok(same.clone());
         }
         let driver = match self.load(wasm.clone()).await {
             Ok(driver) => driver,
@@ -123,8 +141,15 @@ impl Drivers {
                 return Err(DriverError::Refused(why));
             }
         };
+        let same = |installed: &&InstalledDriver| {
+            installed.manifest.id() == driver.manifest().id() && installed.manifest.version == driver.manifest().version
+        };
+        let before = all.iter().find(same);
+        if let (Some(before), Replace::No) = (before, replace) {
+            return Ok(before.clone());
+        }
         let path = self.file(driver.digest());
-        keep(&path, &wasm).map_err(|source| DriverError::Keep { folder: self.folder.clone(), source })?;
+        write_private(&path, &wasm).map_err(|source| DriverError::Keep { folder: self.folder.clone(), source })?;
         let installed = InstalledDriver {
             digest: driver.digest().to_owned(),
             manifest: driver.manifest().clone(),
@@ -136,6 +161,10 @@ impl Drivers {
             .fact("digest", installed.digest.clone());
         self.store.put_driver(&installed, vec![event]).await?;
         self.add(driver);
+        if let Some(before) = before.filter(|before| before.digest != installed.digest) {
+            // Nothing names it any more; a file that stays behind is only litter.
+            let _ = std::fs::remove_file(self.file(&before.digest));
+        }
         Ok(installed)
     }
 
@@ -197,17 +226,9 @@ impl Drivers {
         }
     }
 
-    /// The very same file, if it is installed.
-    async fn already(&self, wasm: &[u8]) -> Result<Option<InstalledDriver>, StoreError> {
-        let digest = cardinal_runtime::inspect::digest(wasm);
-        let is_loaded = {
-            let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
-            loaded.values().flat_map(BTreeMap::values).any(|driver| driver.digest() == digest)
-        };
-        if !is_loaded {
-            return Ok(None);
-        }
-        Ok(self.store.drivers().await?.into_iter().find(|installed| installed.digest == digest))
+    fn is_loaded(&self, digest: &str) -> bool {
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        loaded.values().flat_map(BTreeMap::values).any(|driver| driver.digest() == digest)
     }
 
     fn add(&self, driver: Driver) {
@@ -243,13 +264,4 @@ fn words(error: &LoadError) -> String {
 fn version(text: &str) -> Version {
     let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0))
-}
-
-/// Whole on disk under its name, or not there.
-fn keep(path: &Path, wasm: &[u8]) -> std::io::Result<()> {
-    let part = path.with_extension("part");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    file.write_all(wasm)?;
-    file.sync_all()?;
-    std::fs::rename(&part, path)
 }

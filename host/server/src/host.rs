@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     net::SocketAddr,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -19,6 +19,7 @@ use cardinal_release::{Release, ReleaseOptions};
 use cardinal_runtime::{CompileCommand, Compiler, Runtime};
 use cardinal_store::{Durability, Store};
 use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -61,27 +62,32 @@ pub const LISTENING: &str = "listening.json";
 pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     let data = config.path(&config.data);
     private_folder(&data)?;
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("cannot make {} private", data.display()))?;
     let _lock = lock(&data).await?;
-    let host = Arc::new(start(config).await?);
-    let services = &host.services;
-    let config = &services.config;
+    // A host that was killed left its own; whoever has its port now must not be taken for us.
+    let file = config.data_path(LISTENING);
+    let _ = std::fs::remove_file(&file);
+    let mut stop = StopSignal::new()?;
+    // Before anything is begun that a port in use would break off.
     let api = http::bind(config.http.listen, "http.listen").await?;
     let ipp = http::bind(config.ipp.listen, "ipp.listen").await?;
+    let host = Arc::new(start(config).await?);
+    let services = &host.services;
     let listening = Listening { http: api.local_addr()?, ipp: ipp.local_addr()? };
     let requests = http::Requests::default();
     let serving = [
         tokio::spawn(http::serve(api, http::router(Arc::clone(&host)), requests.clone(), host.stopping.clone())),
         tokio::spawn(http::serve(ipp, services.release.router(), requests.clone(), host.stopping.clone())),
     ];
-    let file = config.data_path(LISTENING);
     write_private(&file, serde_json::to_string(&listening)?.as_bytes())
         .with_context(|| format!("cannot write {}", file.display()))?;
     let message = format!("the host is up: API on {}, IPP on {}", listening.http, listening.ipp);
     services.store.record(vec![EventBody::new(TraceId::new(), EventKind::HostStarted, message)]).await?;
-    host.sessions.reconcile(&services.store.setup()).await;
+    host.sessions.reconcile().await;
     ready(listening);
 
-    stop_signal().await?;
+    stop.received().await;
     tracing::info!("stopping: no new connections, open work is finished");
     let _ = std::fs::remove_file(&file);
     host.stopping.cancel();
@@ -195,16 +201,27 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&part, path)
+    std::fs::rename(&part, path)?;
+    // The name, too, must be on disk before anybody relies on it.
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-async fn stop_signal() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and Ctrl-C, caught from the moment this is made.
+struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    fn new() -> Result<Self> {
+        let catch = |kind| signal(kind).context("cannot catch signals");
+        Ok(Self { terminate: catch(SignalKind::terminate())?, interrupt: catch(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

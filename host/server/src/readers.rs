@@ -6,11 +6,11 @@ use cardinal_domain::{
     driver::{Pair, Transport},
     nearest::nearest,
     settings,
-    site::Reader,
+    site::{Link, Reader},
 };
 use cardinal_runtime::{Bounds, Driver};
 
-use crate::{config::Config, drivers::Drivers, sessions::Services};
+use crate::{config::Config, drivers::Drivers};
 
 /// What a session needs besides a connection.
 pub struct Prepared {
@@ -21,7 +21,8 @@ pub struct Prepared {
     pub way: Way,
 }
 
-/// How host and reader reach each other.
+/// How host and reader reach each other. Two readers cannot share one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
     /// We dial this address.
     Dial(String),
@@ -40,14 +41,6 @@ impl Way {
 }
 
 /// What a reader's session starts with.
-///
-/// # Errors
-/// What to change, in words for the administrator.
-pub fn prepare(services: &Services, spec: &Reader) -> Result<Prepared, String> {
-    check(&services.drivers, &services.config, spec)
-}
-
-/// The same for a reader that is not configured yet.
 ///
 /// # Errors
 /// What to change, in words for the administrator.
@@ -77,6 +70,9 @@ pub fn check(drivers: &Drivers, config: &Config, spec: &Reader) -> Result<Prepar
                 "transport \"listen\" needs our own address and port, such as listen = \"0.0.0.0:7778\"".to_owned()
             );
         }
+        (Transport::Listen, Some(ours)) if ours.port() == 0 => {
+            return Err(format!("listen = \"{ours}\" names no port; terminals must know where to call"));
+        }
         (Transport::Listen, Some(ours)) => {
             let theirs: IpAddr = spec.address.parse().map_err(|_| {
                 format!(
@@ -90,7 +86,25 @@ pub fn check(drivers: &Drivers, config: &Config, spec: &Reader) -> Result<Prepar
             return Err(format!("mode {:?} speaks HTTP, which this version of Cardinal does not serve yet", mode.id));
         }
     };
+    check_link(&spec.link)?;
     let settings = settings::check(mode, &spec.settings).map_err(|error| error.to_string())?;
     let bounds = config.bounds_of(&manifest.id()).map_err(|error| format!("{error:#}"))?;
     Ok(Prepared { bounds, settings, commands: mode.commands.clone(), way, driver })
+}
+
+/// A day: nobody wants to wait longer, and no clock overflows.
+const LONGEST_MS: u64 = 86_400_000;
+
+fn check_link(link: &Link) -> Result<(), String> {
+    for (key, value, least) in [
+        ("connect_timeout_ms", link.connect_timeout_ms, 100),
+        ("retry_first_ms", link.retry_first_ms, 10),
+        ("retry_longest_ms", link.retry_longest_ms, link.retry_first_ms),
+        ("dead_after_ms", link.dead_after_ms, 1_000),
+    ] {
+        if !(least..=LONGEST_MS).contains(&value) {
+            return Err(format!("link.{key} = {value} is out of range: it may be {least} to {LONGEST_MS}"));
+        }
+    }
+    Ok(())
 }

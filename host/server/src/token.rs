@@ -1,6 +1,6 @@
 //! The owner's token: what stands between the API and anybody who can reach its port.
 
-use std::path::Path;
+use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use rand::Rng as _;
@@ -30,6 +30,13 @@ impl OwnerToken {
     /// # Errors
     /// It cannot be read, or is too short to protect anything.
     pub fn read(file: &Path) -> Result<Self> {
+        let rights = std::fs::metadata(file).map(|about| about.permissions().mode()).unwrap_or_default();
+        if rights & 0o077 != 0 {
+            bail!(
+                "others may read the owner token {0}; run `chmod 600 {0}`, or make a new one if they did",
+                file.display()
+            );
+        }
         let text = std::fs::read_to_string(file).with_context(|| {
             format!(
                 "cannot read the owner token {}; are you the user who made it with `cardinal init`?",
@@ -57,8 +64,6 @@ impl OwnerToken {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -72,6 +77,9 @@ mod tests {
         for wrong in ["", "Bearer ", &token.bearer()[..70], &token.bearer().replace("Bearer", "bearer")] {
             assert!(!token.admits(wrong));
         }
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(OwnerToken::read(&file).err().unwrap().to_string().contains("others may read"));
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::write(&file, "short").unwrap();
         assert!(OwnerToken::read(&file).is_err());
     }

@@ -71,6 +71,8 @@ CREATE TABLE job (
     number BIGINT NOT NULL UNIQUE,
     queue TEXT NOT NULL,
     owner TEXT NOT NULL,
+    -- The owner as a user name, folded as those are; NULL where it can be none.
+    owner_name TEXT,
     user_name TEXT,
     name TEXT NOT NULL,
     format TEXT NOT NULL,
@@ -83,10 +85,12 @@ CREATE TABLE job (
     printer TEXT,
     device TEXT,
     remote BIGINT,
+    attempt BIGINT NOT NULL,
     created BIGINT NOT NULL,
     changed BIGINT NOT NULL
 );
 CREATE INDEX job_of_user ON job (user_name, state);
+CREATE INDEX job_of_owner ON job (owner_name, state);
 CREATE INDEX job_of_queue ON job (queue, state);
 CREATE INDEX job_by_state ON job (state);
 

@@ -51,7 +51,9 @@ impl Store {
     /// The file cannot be opened, or was written by a newer version.
     pub async fn open(file: &Path, durability: Durability) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let url = format!("sqlite://{}?mode=rwc", file.display());
+        // In an address these three would mean something else.
+        let path = file.display().to_string().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+        let url = format!("sqlite://{path}?mode=rwc");
         let failed = |source| StoreError::Open { url: url.clone(), source };
         let pool = AnyPoolOptions::new()
             .max_connections(READERS + 1)

@@ -45,13 +45,23 @@ impl Store {
     /// The database broke, or holds a row that cannot be read.
     pub async fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, StoreError> {
         let text = |value: Option<String>| value.unwrap_or_default();
-        // Two whole statements: an ORDER BY cannot be a parameter.
-        let sql = if filter.after.is_some() {
-            "SELECT * FROM event WHERE seq > $1 AND ($2 = '' OR reader = $2) AND ($3 = '' OR user_name = $3) \
-             AND ($4 = '' OR trace = $4) AND ($5 = '' OR kind = $5) ORDER BY seq ASC LIMIT $6"
-        } else {
-            "SELECT * FROM event WHERE seq > $1 AND ($2 = '' OR reader = $2) AND ($3 = '' OR user_name = $3) \
-             AND ($4 = '' OR trace = $4) AND ($5 = '' OR kind = $5) ORDER BY seq DESC LIMIT $6"
+        // Whole statements: neither an ORDER BY nor the use of an index can be a parameter.
+        macro_rules! select {
+            ($trace:literal, $order:literal) => {
+                concat!(
+                    "SELECT * FROM event WHERE seq > $1 AND ($2 = '' OR reader = $2) AND ($3 = '' OR user_name = $3) AND ",
+                    $trace,
+                    " AND ($5 = '' OR kind = $5) ORDER BY seq ",
+                    $order,
+                    " LIMIT $6"
+                )
+            };
+        }
+        let sql = match (filter.trace.is_some(), filter.after.is_some()) {
+            (true, true) => select!("trace = $4", "ASC"),
+            (true, false) => select!("trace = $4", "DESC"),
+            (false, true) => select!("$4 = ''", "ASC"),
+            (false, false) => select!("$4 = ''", "DESC"),
         };
         let rows = sqlx::query(sql)
             .bind(filter.after.unwrap_or(-1))

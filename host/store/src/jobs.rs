@@ -240,15 +240,15 @@ async fn find(write: &mut Write<'_>, id: JobId) -> Result<Option<Job>, StoreErro
 
 async fn insert(write: &mut Write<'_>, job: &Job) -> Result<(), StoreError> {
     let sql = "INSERT INTO job (number, queue, owner, user_name, name, format, bytes, sha256, options, state, reason, \
-               doubtful, printer, device, remote, created, changed, id) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+               doubtful, printer, device, remote, created, changed, owner_name, attempt, id) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
     save(write, sql, job).await
 }
 
 async fn update(write: &mut Write<'_>, job: &Job) -> Result<(), StoreError> {
     let sql = "UPDATE job SET number = $1, queue = $2, owner = $3, user_name = $4, name = $5, format = $6, bytes = $7, \
                sha256 = $8, options = $9, state = $10, reason = $11, doubtful = $12, printer = $13, device = $14, \
-               remote = $15, created = $16, changed = $17 WHERE id = $18";
+               remote = $15, created = $16, changed = $17, owner_name = $18, attempt = $19 WHERE id = $20";
     save(write, sql, job).await
 }
 
@@ -272,6 +272,8 @@ async fn save(write: &mut Write<'_>, sql: &'static str, job: &Job) -> Result<(),
         .bind(job.remote.map(i64::from))
         .bind(job.created.0)
         .bind(job.changed.0)
+        .bind(UserName::new(&job.owner).ok().map(String::from))
+        .bind(i64::from(job.attempt))
         .bind(job.id.to_string())
         .execute(&mut *write.tx)
         .await
@@ -300,6 +302,7 @@ fn read(row: &AnyRow) -> Result<Job, StoreError> {
         doubtful: number("doubtful")? != 0,
         printer: crate::setup::name(maybe("printer")?)?,
         device: crate::setup::name(maybe("device")?)?,
+        attempt: u32::try_from(number("attempt")?).map_err(StoreError::unreadable("job"))?,
         remote: remote.map(i32::try_from).transpose().map_err(StoreError::unreadable("job"))?,
         created: Timestamp(number("created")?),
         changed: Timestamp(number("changed")?),

@@ -104,8 +104,9 @@ pub(crate) async fn put(write: &mut Write<'_>, user: &User) -> Result<(), StoreE
                 .map_err(StoreError::sql("give a card to a user (another user has it)"))?;
         }
     }
-    // Jobs that came before their owner did.
-    let sql = "UPDATE job SET user_name = $1, reason = 'waits for its owner''s card' \
-               WHERE user_name IS NULL AND lower(owner) = $1 AND state = 'held'";
+    // Jobs that came before their owner did, or are just coming.
+    let sql = "UPDATE job SET user_name = $1, \
+               reason = CASE WHEN state = 'held' THEN 'waits for its owner''s card' ELSE reason END \
+               WHERE user_name IS NULL AND owner_name = $1 AND state IN ('receiving', 'held')";
     run(write, sql, &[Some(user.name.as_str())]).await
 }

@@ -194,6 +194,39 @@ async fn an_unassigned_job_goes_to_its_owner_once_there_is_one() {
 }
 
 #[tokio::test]
+async fn owners_are_found_whatever_their_letters_and_while_their_job_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = with_site(&folder).await;
+    let held = store.announce_job(new_job("\u{dc}NAL")).await.unwrap();
+    step(&store, held.id, arrived()).await;
+    let receiving = store.announce_job(new_job("\u{dc}nal")).await.unwrap();
+    // No user name at all: nobody's for ever, and no error.
+    let nobody = store.announce_job(new_job("a/b")).await.unwrap();
+    let site: Site = strict_toml::parse("user = [{ name = '\u{fc}nal' }]").unwrap();
+    store.apply(&plan(&Site::default(), &site, false).unwrap().changes, Vec::new()).await.unwrap();
+    assert_eq!(store.job(receiving.id).await.unwrap().unwrap().reason, receiving.reason);
+    let user = UserName::new("\u{fc}nal").unwrap();
+    assert_eq!(step(&store, receiving.id, arrived()).await.user, Some(user.clone()));
+    assert_eq!(step(&store, nobody.id, arrived()).await.user, None);
+    assert_eq!(store.held_for(&user).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn attempts_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = with_site(&folder).await;
+    let job = store.announce_job(new_job("ada")).await.unwrap();
+    step(&store, job.id, arrived()).await;
+    for attempt in 1..3 {
+        let printer = "east".parse().unwrap();
+        assert_eq!(step(&store, job.id, JobInput::Release { printer, device: None }).await.attempt, attempt);
+        assert_eq!(store.job(job.id).await.unwrap().unwrap().attempt, attempt);
+        let failed = JobInput::Failed { reason: "off".to_owned(), maybe_printed: false, retry: false };
+        step(&store, job.id, failed).await;
+    }
+}
+
+#[tokio::test]
 async fn a_job_that_the_database_lost_comes_back_and_its_number_is_not_given_again() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = with_site(&folder).await;

@@ -47,6 +47,12 @@ impl From<cardinal_store::StoreError> for Refusal {
     }
 }
 
+impl From<tokio::task::JoinError> for Refusal {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::internal(&error)
+    }
+}
+
 /// What an operation answers.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {

@@ -77,17 +77,20 @@ async fn serve(
 }
 
 async fn serve_ipp(engine: Arc<Engine>, client: IpAddr, queue: Option<QueueName>, request: Request) -> Served {
-    let _permit = engine
-        .requests
-        .try_acquire()
-        .ok()
-        .filter(|_| !engine.stop.is_cancelled())
-        .ok_or((StatusCode::SERVICE_UNAVAILABLE, "too busy; come back later"))?;
-    let queue = queue.and_then(|name| engine.store.setup().queues.get(&name).cloned());
-    if let Some(queue) = queue.as_ref().filter(|queue| !queue.allows(client)) {
-        engine.tell_refused(client, &queue.name).await;
+    let name = queue;
+    let queue = name.as_ref().and_then(|name| engine.store.setup().queues.get(name).cloned());
+    // Only this machine may learn which queues there are without being let in.
+    if !queue.as_ref().map_or(client.to_canonical().is_loopback(), |queue| queue.allows(client)) {
+        if let Some(name) = &name {
+            engine.tell_refused(client, name, queue.is_some()).await;
+        }
         return Err((StatusCode::FORBIDDEN, "jobs are not taken from this address"));
     }
+    let _permit = engine
+        .requests
+        .take(client.to_canonical())
+        .filter(|_| !engine.stop.is_cancelled())
+        .ok_or((StatusCode::SERVICE_UNAVAILABLE, "too busy; come back later"))?;
     let host = check_headers(request.headers())?;
     let stream = request.into_body().into_data_stream().map_err(std::io::Error::other);
     let mut document: Document = Box::new(StreamReader::new(stream));
@@ -115,6 +118,13 @@ async fn serve_ipp(engine: Arc<Engine>, client: IpAddr, queue: Option<QueueName>
 
 async fn dispatch(engine: &Arc<Engine>, call: Call, document: &mut Document) -> Result<Answer, Refusal> {
     let operation = call.message.header.operation_or_status;
+    // What changes something without a document runs to its end, whether or not the client waits for the answer.
+    macro_rules! to_its_end {
+        ($serve:path) => {{
+            let owned = Arc::clone(engine);
+            engine.to_its_end(async move { $serve(&owned, &call).await }).await?
+        }};
+    }
     let is = |known: Operation| known as i16 == operation;
     // The paths on which nothing is awaited for long are small; those with a document are kept out of this one's state.
     if is(Operation::GetPrinterAttributes) {
@@ -124,19 +134,19 @@ async fn dispatch(engine: &Arc<Engine>, call: Call, document: &mut Document) -> 
     } else if is(Operation::PrintJob) {
         Box::pin(submit::print(engine, &call, document)).await
     } else if is(Operation::CreateJob) {
-        submit::create(engine, &call).await
+        to_its_end!(submit::create)
     } else if is(Operation::SendDocument) {
         Box::pin(submit::send(engine, &call, document)).await
     } else if is(Operation::CloseJob) {
-        submit::close(engine, &call).await
+        to_its_end!(submit::close)
     } else if is(Operation::GetJobs) {
         jobs::list(engine, &call).await
     } else if is(Operation::GetJobAttributes) {
         jobs::attributes(engine, &call).await
     } else if is(Operation::CancelJob) {
-        jobs::cancel(engine, &call).await
+        to_its_end!(jobs::cancel)
     } else if is(Operation::CancelMyJobs) {
-        jobs::cancel_mine(engine, &call).await
+        to_its_end!(jobs::cancel_mine)
     } else {
         let message = format!("operation 0x{operation:04x} is not supported");
         Err(Refusal::new(IppStatus::ServerErrorOperationNotSupported, message))

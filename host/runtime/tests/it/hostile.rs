@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{assert_works, context, hostile, line, runtime};
-use cardinal_domain::driver::{Call, Fault, Input, Output};
+use cardinal_domain::driver::{Call, Context, Fault, Health, Input, Output, Status};
 use cardinal_runtime::{Bounds, Driver, SessionError};
 
 /// Gives a fresh session this line, and checks all that must hold whatever goes wrong.
@@ -38,6 +38,10 @@ fn every_bound_is_named_when_it_is_crossed() {
         ("dial", "bytes 1100000", "hostcall_fuel"),
         ("dial", "timers 17", "timers"),
         ("dial", "logs 61", "log_lines_per_minute"),
+        ("dial", "statuses 121", "reports_per_minute"),
+        ("dial", "typed 121", "reports_per_minute"),
+        ("dial", "memories 121", "reports_per_minute"),
+        ("http", "answers 121", "reports_per_minute"),
         ("dial", "remember 4097", "remembered_bytes"),
         ("http", "fetches 5", "fetches_in_flight"),
         ("dial", "cards 201", "swipes_waiting"),
@@ -60,6 +64,7 @@ fn just_within_the_bounds_all_is_well() {
         "bytes 262144",
         "timers 16",
         "logs 60",
+        "statuses 119",
         "remember 4093",
         "fetches 4",
         "cards 200",
@@ -71,10 +76,27 @@ fn just_within_the_bounds_all_is_well() {
 }
 
 #[test]
+fn a_flood_of_reports_is_stopped_across_calls_and_sleep() {
+    let driver = hostile(&runtime());
+    let mut session = driver.open_blocking(context("dial", &[]), &Bounds::default()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(session.handle_blocking(59_999, line("statuses 60")).map(|outputs| outputs.len()), Ok(60));
+        let saved = session.save_blocking().unwrap();
+        let context = Context { saved, ..context("dial", &[]) };
+        session = driver.resume_blocking(context, session.accounts().clone(), &Bounds::default()).unwrap();
+    }
+    let mut next_minute = session.accounts().clone();
+    assert_eq!(session.handle_blocking(59_999, line("statuses 1")).unwrap_err().bound(), Some("reports_per_minute"));
+    let online = Output::Status(Status { health: Health::Online, reason: String::new(), facts: Vec::new() });
+    assert!(next_minute.outputs(60_000, vec![online], &Bounds::default()).is_ok());
+}
+
+#[test]
 fn a_broken_contract_is_told_from_a_crossed_bound() {
     let driver = hostile(&runtime());
     for (transport, deed, words) in [
         ("dial", "fetches 1", "transport is not http"),
+        ("dial", "answers 1", "transport is not http"),
         ("dial", "keepalive 99", "at least 100 ms"),
         ("dial", "bits 9", "9 bits in 1 bytes"),
         ("dial", "blank-card", "neither number nor bits"),

@@ -51,7 +51,7 @@ impl Client {
         query: Option<&impl Serialize>,
         body: Option<&impl Serialize>,
     ) -> Result<T> {
-        let mut request = self.http.request(method, format!("{}/{path}", self.base));
+        let mut request = self.http.request(method, self.url(path)?);
         if let Some(query) = query {
             request = request.query(query);
         }
@@ -64,7 +64,7 @@ impl Client {
 
     /// A request with raw bytes.
     pub(super) async fn upload<T: DeserializeOwned>(&self, path: &str, bytes: Vec<u8>) -> Result<T> {
-        let request = self.http.post(format!("{}/{path}", self.base)).body(bytes);
+        let request = self.http.post(self.url(path)?).body(bytes);
         self.send(request)
             .await?
             .json()
@@ -74,7 +74,16 @@ impl Client {
 
     /// An answer that goes on.
     pub(super) async fn follow(&self, path: &str, query: &impl Serialize) -> Result<Response> {
-        self.send(self.http.get(format!("{}/{path}", self.base)).query(query)).await
+        self.send(self.http.get(self.url(path)?).query(query)).await
+    }
+
+    /// A page of the API. Names may hold what an address may not, so each step of the path is escaped.
+    fn url(&self, path: &str) -> Result<reqwest::Url> {
+        let mut url = reqwest::Url::parse(&self.base).context("the host listens at no valid address")?;
+        if let Ok(mut steps) = url.path_segments_mut() {
+            steps.extend(path.split('/'));
+        }
+        Ok(url)
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response> {

@@ -8,7 +8,10 @@ use cardinal_store::InstalledDriver;
 use clap::Subcommand;
 use reqwest::Method;
 
-use super::{client::Client, output};
+use super::{
+    client::Client,
+    output::{self, say},
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -49,7 +52,8 @@ impl Action {
             Self::List => list(client).await,
             Self::Show { driver } => show(client, &client.get(&format!("driver/{driver}")).await?),
             Self::Remove { driver } => {
-                client.ask::<()>(Method::DELETE, &format!("driver/{driver}"), None::<&()>, None::<&()>).await
+                client.ask::<()>(Method::DELETE, &format!("driver/{driver}"), None::<&()>, None::<&()>).await?;
+                output::done(client.json, &format!("{driver} was removed"))
             }
         }
     }
@@ -82,8 +86,8 @@ fn show(client: &Client, driver: &InstalledDriver) -> Result<()> {
         return output::json(driver);
     }
     let manifest = &driver.manifest;
-    println!("{}@{}: {}", manifest.id(), manifest.version, output::plain(&manifest.summary));
-    println!("sha256 {}, installed {}", driver.digest, driver.installed);
+    say!("{}@{}: {}", manifest.id(), manifest.version, output::plain(&manifest.summary));
+    say!("sha256 {}, installed {}", driver.digest, driver.installed);
     for mode in &manifest.modes {
         show_mode(mode);
     }
@@ -92,10 +96,10 @@ fn show(client: &Client, driver: &InstalledDriver) -> Result<()> {
 
 fn show_mode(mode: &Mode) {
     let transports: Vec<_> = mode.transports.iter().map(|transport| transport.name()).collect();
-    println!("\nmode {} ({}): {}", mode.id, transports.join(", "), output::plain(&mode.title));
-    println!("  {}", output::plain(&mode.summary));
+    say!("\nmode {} ({}): {}", mode.id, transports.join(", "), output::plain(&mode.title));
+    say!("  {}", output::plain(&mode.summary));
     if !mode.commands.is_empty() {
-        println!("  commands: {}", mode.commands.join(", "));
+        say!("  commands: {}", mode.commands.join(", "));
     }
     for setting in &mode.settings {
         let default = match (&setting.default, setting.kind) {
@@ -104,6 +108,6 @@ fn show_mode(mode: &Mode) {
             (None, _) if setting.required => " (required)".to_owned(),
             (None, _) => String::new(),
         };
-        println!("  {} [{}]{default}\n      {}", setting.key, setting.kind, output::plain(&setting.help));
+        say!("  {} [{}]{default}\n      {}", setting.key, setting.kind, output::plain(&setting.help));
     }
 }

@@ -109,7 +109,7 @@ async fn show(client: &Client, kind: &str, name: &str) -> Result<()> {
     if client.json {
         return output::json(&entity);
     }
-    print!("{}", toml::to_string(&entity)?);
+    output::text(&toml::to_string(&entity)?);
     Ok(())
 }
 
@@ -138,31 +138,34 @@ impl Remove {
 
 /// Sets one field of a change; null takes it away.
 fn change(fields: &mut Map<String, Value>, key: &str, value: &str) -> Result<()> {
-    if let Some((table, rest)) = key.split_once('.') {
-        let inner = fields.entry(table).or_insert_with(|| Value::Object(Map::new()));
-        return match inner {
-            Value::Object(inner) => change(inner, rest, value),
-            _ => bail!("{table:?} is given as a whole and in part"),
-        };
+    let (table, field) = key.split_once('.').unwrap_or(("", key));
+    let value = if value.is_empty() { Value::Null } else { parse(table, value)? };
+    if table.is_empty() {
+        fields.insert(field.to_owned(), value);
+        return Ok(());
     }
-    let value = if value.is_empty() { Value::Null } else { parse(key, value)? };
-    fields.insert(key.to_owned(), value);
-    Ok(())
+    match fields.entry(table).or_insert_with(|| Value::Object(Map::new())) {
+        Value::Object(inner) => {
+            inner.insert(field.to_owned(), value);
+            Ok(())
+        }
+        _ => bail!("{table:?} is given as a whole and in part"),
+    }
 }
 
-/// Lists, booleans and times (`link.…_ms`) are written as in TOML; everything else is text. A card number is text, and so
-/// may a driver's setting be: the host checks it against the driver's own words.
-fn parse(key: &str, value: &str) -> Result<Value> {
-    if value == "true" || value == "false" || value.starts_with('[') || key.ends_with("_ms") && is_number(value) {
-        let table: toml::Table = toml::from_str(&format!("value = {value}"))
-            .map_err(|error| anyhow!("{value:?} cannot be read: {}", error.message()))?;
-        return Ok(serde_json::to_value(table.get("value"))?);
+/// A value as a site file would have it. Lists and booleans are written as in TOML, and in the tables `settings` and `link`
+/// numbers, too; everything else is text, as a card number is. A setting may be any text, such as a pattern in brackets.
+fn parse(table: &str, value: &str) -> Result<Value> {
+    let text = || Value::String(value.to_owned());
+    let is_number = !table.is_empty() && value.parse::<i64>().is_ok();
+    if !(value == "true" || value == "false" || value.starts_with('[') || is_number) {
+        return Ok(text());
     }
-    Ok(Value::String(value.to_owned()))
-}
-
-fn is_number(value: &str) -> bool {
-    value.parse::<u64>().is_ok()
+    match toml::from_str::<toml::Table>(&format!("value = {value}")) {
+        Ok(read) => Ok(serde_json::to_value(read.get("value"))?),
+        Err(_) if table == "settings" => Ok(text()),
+        Err(error) => bail!("{value:?} cannot be read: {}", error.message()),
+    }
 }
 
 #[cfg(test)]
@@ -176,6 +179,7 @@ mod tests {
         let mut fields = Map::new();
         for (key, value) in [
             ("settings.keepalive_seconds", "10"),
+            ("settings.card_pattern", "[0-9]+"),
             ("link.retry_first_ms", "100"),
             ("enabled", "false"),
             ("allow", "['10.0.0.0/8']"),
@@ -186,7 +190,7 @@ mod tests {
         }
         assert_eq!(
             Value::Object(fields),
-            json!({ "settings": { "keepalive_seconds": "10" }, "link": { "retry_first_ms": 100 }, "enabled": false, "allow": ["10.0.0.0/8"], "card": "4711", "device": null })
+            json!({ "settings": { "keepalive_seconds": 10, "card_pattern": "[0-9]+" }, "link": { "retry_first_ms": 100 }, "enabled": false, "allow": ["10.0.0.0/8"], "card": "4711", "device": null })
         );
         assert!(change(&mut Map::new(), "allow", "[").is_err());
     }

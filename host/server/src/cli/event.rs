@@ -1,7 +1,5 @@
 //! `cardinal event`.
 
-use std::io::Write as _;
-
 use anyhow::{Context as _, Result};
 use cardinal_domain::{
     event::{Event, EventKind},
@@ -9,7 +7,10 @@ use cardinal_domain::{
 };
 use clap::{Args, Subcommand};
 
-use super::{client::Client, output};
+use super::{
+    client::Client,
+    output::{self, say},
+};
 use crate::http::EventQuery;
 
 pub(super) const EXAMPLES: &str = "\
@@ -76,16 +77,22 @@ impl Action {
                 Ok(())
             }
             Self::Tail { filter, after } => tail(client, &filter.query(after, None)).await,
-            Self::Kinds => {
-                let rows: Vec<_> = EventKind::ALL
-                    .iter()
-                    .map(|kind| [kind.name().to_owned(), kind.level().to_string(), kind.help().to_owned()])
-                    .collect();
-                output::table(["KIND", "LEVEL", "MEANING"], &rows, "");
-                Ok(())
-            }
+            Self::Kinds => kinds(client.json),
         }
     }
+}
+
+/// The table of kinds; needs no host.
+pub(super) fn kinds(as_json: bool) -> Result<()> {
+    if as_json {
+        let kind =
+            |kind: &EventKind| serde_json::json!({ "kind": kind, "level": kind.level(), "meaning": kind.help() });
+        return output::json(&EventKind::ALL.iter().map(kind).collect::<Vec<_>>());
+    }
+    let row = |kind: &EventKind| [kind.name().to_owned(), kind.level().to_string(), kind.help().to_owned()];
+    let rows: Vec<_> = EventKind::ALL.iter().map(row).collect();
+    output::table(["KIND", "LEVEL", "MEANING"], &rows, "");
+    Ok(())
 }
 
 async fn tail(client: &Client, query: &EventQuery) -> Result<()> {
@@ -96,11 +103,10 @@ async fn tail(client: &Client, query: &EventQuery) -> Result<()> {
         while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = pending.drain(..=end).collect();
             if client.json {
-                print!("{}", String::from_utf8_lossy(&line));
+                output::text(&String::from_utf8_lossy(&line));
             } else {
                 show(&serde_json::from_slice(&line).context("the host sent an event that this version does not know")?);
             }
-            std::io::stdout().flush()?;
         }
     }
     Ok(())
@@ -109,5 +115,5 @@ async fn tail(client: &Client, query: &EventQuery) -> Result<()> {
 fn show(event: &Event) {
     let body = &event.body;
     let at = body.at.to_string();
-    println!("{:>6} {at} {:7} {:20} {}", event.seq, body.level, body.kind, output::plain(&body.message));
+    say!("{:>6} {at} {:7} {:20} {}", event.seq, body.level, body.kind, output::plain(&body.message));
 }

@@ -22,7 +22,7 @@ impl Export {
         if client.json {
             return output::json(&site);
         }
-        print!("{}", toml::to_string(&site).context("the site cannot be written as TOML")?);
+        output::text(&toml::to_string(&site).context("the site cannot be written as TOML")?);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+use super::output::say;
 use crate::{
     config::{Config, template},
     host::private_folder,
@@ -37,7 +38,7 @@ impl Init {
         }
         // Last: a folder with this file is a whole host.
         std::fs::write(&file, template::text()?).with_context(|| format!("cannot write {}", file.display()))?;
-        println!("{}", file.display());
+        say!("{}", file.display());
         eprintln!("a new host; start it with `cardinal --config {} serve`", file.display());
         Ok(())
     }

@@ -8,7 +8,10 @@ use cardinal_domain::{
 use clap::{Args, Subcommand};
 use reqwest::Method;
 
-use super::{client::Client, output};
+use super::{
+    client::Client,
+    output::{self, say},
+};
 use crate::http::{JobQuery, ReleaseBody};
 
 pub(super) const EXAMPLES: &str = "\
@@ -124,10 +127,10 @@ fn one(client: &Client, job: &Job) -> Result<()> {
         ("changed", job.changed.to_string()),
     ];
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-        println!("{name:9} {}", output::plain(value));
+        say!("{name:9} {}", output::plain(value));
     }
     for (name, value) in &job.options {
-        println!("{:9} {} = {}", "option", output::plain(name), output::plain(value));
+        say!("{:9} {} = {}", "option", output::plain(name), output::plain(value));
     }
     Ok(())
 }

@@ -95,6 +95,7 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Init(init) => init.run(),
         Verb::CompileDriver(compile) => compile.run(),
+        Verb::Event(event::Action::Kinds) => event::kinds(cli.global.json),
         Verb::Serve(serve) => serve.run(Config::load(&cli.global.config)?),
         verb => {
             let runtime = tokio::runtime::Builder::new_current_thread()

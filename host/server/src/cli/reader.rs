@@ -8,7 +8,7 @@ use reqwest::Method;
 use super::{
     client::Client,
     entity::{Remove, Set},
-    output,
+    output::{self, say},
 };
 use crate::{
     http::{CommandBody, ReaderView},
@@ -57,7 +57,8 @@ impl Action {
                 let arguments = arguments.iter().map(pair).collect::<Result<_>>()?;
                 let body = CommandBody { command, arguments };
                 let path = format!("reader/{name}/command");
-                client.ask::<()>(Method::POST, &path, None::<&()>, Some(&body)).await
+                client.ask::<()>(Method::POST, &path, None::<&()>, Some(&body)).await?;
+                output::done(client.json, &format!("the driver of {name} was given {:?}", body.command))
             }
         }
     }
@@ -97,8 +98,8 @@ async fn show(client: &Client, name: &str) -> Result<()> {
     if client.json {
         return output::json(&reader);
     }
-    print!("{}", toml::to_string(&reader.spec)?);
-    println!("\nstate         {}", phase(&reader));
+    output::text(&toml::to_string(&reader.spec)?);
+    say!("\nstate         {}", phase(&reader));
     let Some(status) = &reader.status else { return Ok(()) };
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
     let facts = [
@@ -112,10 +113,10 @@ async fn show(client: &Client, name: &str) -> Result<()> {
         ("at", time(status.last_error_at)),
     ];
     for (name, value) in facts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-        println!("{name:13} {}", output::plain(&value));
+        say!("{name:13} {}", output::plain(&value));
     }
     for (name, value) in &status.facts {
-        println!("{:13} {}", output::plain(name), output::plain(value));
+        say!("{:13} {}", output::plain(name), output::plain(value));
     }
     Ok(())
 }

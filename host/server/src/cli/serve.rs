@@ -35,9 +35,9 @@ impl Serve {
 }
 
 fn ready(Listening { http, ipp }: Listening) {
-    println!("ready http={http} ipp={ipp}");
     // Whoever waits for the line reads a pipe; one that is closed is no reason to stop.
-    let _ = std::io::stdout().flush();
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "ready http={http} ipp={ipp}").and_then(|()| out.flush());
 }
 
 fn log_to_stderr(config: &Config) -> Result<()> {

@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
-};
+use axum::{Json, body::Bytes, extract::State};
 use cardinal_domain::site::DriverRef;
 use cardinal_store::InstalledDriver;
 
-use super::ApiError;
+use super::{ApiError, extract::Path};
 use crate::host::Host;
 
 pub(super) async fn list(State(host): State<Arc<Host>>) -> Result<Json<Vec<InstalledDriver>>, ApiError> {
@@ -32,7 +28,7 @@ pub(super) async fn show(
 pub(super) async fn install(State(host): State<Arc<Host>>, wasm: Bytes) -> Result<Json<InstalledDriver>, ApiError> {
     let installed = host.services.drivers.install(wasm.to_vec()).await?;
     // Readers that waited for it can start now.
-    host.sessions.reconcile(&host.services.store.setup()).await;
+    host.sessions.reconcile().await;
     Ok(Json(installed))
 }
 

@@ -38,6 +38,16 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
+    /// Our own fault.
+    pub fn ours(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    /// A request that cannot be read; the status is axum's.
+    pub fn unreadable(status: StatusCode, message: impl Into<String>) -> Self {
+        Self::new(status, message)
+    }
+
     /// The request is understood and cannot be done as it is.
     pub fn refused(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)

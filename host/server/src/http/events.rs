@@ -4,8 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use axum::{
     Json,
-    body::Body,
-    extract::{Query, State},
+    extract::State,
     http::header::CONTENT_TYPE,
     response::{IntoResponse, Response},
 };
@@ -17,7 +16,7 @@ use cardinal_store::EventFilter;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 
-use super::ApiError;
+use super::{ApiError, extract::Query};
 use crate::host::Host;
 
 /// Which events to list.
@@ -81,9 +80,14 @@ pub(super) async fn stream(
                     let line = serde_json::to_string(&event).map(|line| line + "\n").map_err(std::io::Error::other);
                     return Some((line, (host, filter, wake, ready)));
                 }
+                // Asked first: what is stored meanwhile stands behind it and is found the next time.
+                let Ok(end) = host.services.store.last_event().await else { return None };
                 let Ok(events) = host.services.store.events(&filter).await else { return None };
-                if let Some(last) = events.last() {
-                    filter.after = Some(last.seq);
+                let is_all = i64::try_from(events.len()).is_ok_and(|count| count < BATCH);
+                let found = events.last().map(|event| event.seq);
+                // What does not fit the filter is not looked at again.
+                filter.after = if is_all { filter.after.max(found).max(Some(end)) } else { found };
+                if !events.is_empty() {
                     ready.extend(events);
                     continue;
                 }
@@ -95,5 +99,5 @@ pub(super) async fn stream(
                 }
             }
         });
-    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(Box::pin(lines))).into_response())
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], axum::body::Body::from_stream(Box::pin(lines))).into_response())
 }

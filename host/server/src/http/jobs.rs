@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-};
+use axum::{Json, extract::State};
 use cardinal_domain::{
     job::{Job, JobState},
     names::{PrinterName, QueueName, UserName},
@@ -13,7 +10,10 @@ use cardinal_domain::{
 use cardinal_store::JobFilter;
 use serde::{Deserialize, Serialize};
 
-use super::ApiError;
+use super::{
+    ApiError,
+    extract::{Body, Path, Query},
+};
 use crate::host::Host;
 
 /// Which jobs to list.
@@ -64,7 +64,7 @@ pub(super) async fn show(State(host): State<Arc<Host>>, Path(number): Path<i32>)
 pub(super) async fn release(
     State(host): State<Arc<Host>>,
     Path(number): Path<i32>,
-    Json(body): Json<ReleaseBody>,
+    Body(body): Body<ReleaseBody>,
 ) -> Result<Json<Job>, ApiError> {
     let job = find(&host, number).await?;
     let trace = host.services.store.trace_of_job(job.id).await?;

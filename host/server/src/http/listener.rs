@@ -79,7 +79,8 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
         request.extensions_mut().insert(ConnectInfo(peer));
         request
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // HTTP/1 alone: with a choice, the time for the head begins only after the first bytes told which it is.
+    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(serving);

@@ -4,6 +4,7 @@
 mod drivers;
 mod error;
 mod events;
+mod extract;
 mod jobs;
 mod listener;
 mod readers;
@@ -56,6 +57,9 @@ pub fn router(host: Arc<Host>) -> Router {
             get(drivers::list).post(drivers::install).layer(DefaultBodyLimit::max(largest_driver.saturating_add(1))),
         )
         .route("/api/v1/driver/{vendor}/{name}", get(drivers::show).delete(drivers::remove))
+        .method_not_allowed_fallback(async || {
+            ApiError::not_found("this page of the API does not take that method; see docs/api.md")
+        })
         .fallback(async || ApiError::not_found("there is no such page in the API; see docs/api.md"))
         .layer(middleware::from_fn_with_state(Arc::clone(&host), authorise))
         .with_state(host)
@@ -69,5 +73,9 @@ async fn authorise(
     next: Next,
 ) -> Result<Response, ApiError> {
     let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if host.token.admits(shown) { Ok(next.run(request).await) } else { Err(ApiError::unauthorized()) }
+    if !host.token.admits(shown) {
+        return Err(ApiError::unauthorized());
+    }
+    // A task of its own: a client that hangs up must not leave a change half carried out.
+    tokio::spawn(next.run(request)).await.map_err(|_| ApiError::ours("the request failed in the host; see its log"))
 }

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
-use cardinal_domain::{names::ReaderName, site::Reader};
+use axum::{Json, extract::State};
+use cardinal_domain::{driver::SettingKind, names::ReaderName, settings::SettingValue, site::Reader};
 use serde::{Deserialize, Serialize};
 
-use super::ApiError;
+use super::{
+    ApiError,
+    extract::{Body, Path},
+};
 use crate::{
     host::Host,
     sessions::{Command, ReaderStatus},
@@ -34,8 +34,7 @@ pub struct CommandBody {
 
 pub(super) async fn list(State(host): State<Arc<Host>>) -> Json<Vec<ReaderView>> {
     let setup = host.services.store.setup();
-    let view = |spec: &Reader| ReaderView { status: host.sessions.status(&spec.name), spec: spec.clone() };
-    Json(setup.readers.values().map(view).collect())
+    Json(setup.readers.values().map(|spec| view(&host, spec)).collect())
 }
 
 pub(super) async fn show(
@@ -48,13 +47,30 @@ pub(super) async fn show(
         let near = cardinal_domain::nearest::nearest(name.as_str(), &known);
         ApiError::not_found(format!("there is no reader {:?}{near}", name.as_str()))
     })?;
-    Ok(Json(ReaderView { status: host.sessions.status(&name), spec: spec.clone() }))
+    Ok(Json(view(&host, spec)))
+}
+
+/// A reader as it may be shown: settings that its driver calls secret are left out of sight.
+fn view(host: &Host, spec: &Reader) -> ReaderView {
+    let mut spec = spec.clone();
+    let driver = host.services.drivers.find(&spec.driver).ok();
+    let mode = driver.as_ref().and_then(|driver| driver.manifest().mode(&spec.mode));
+    for (key, value) in &mut spec.settings {
+        // Without its driver nobody knows which are secret.
+        let is_open = mode.is_some_and(|mode| {
+            mode.settings.iter().any(|setting| setting.key == *key && setting.kind != SettingKind::Secret)
+        });
+        if !is_open {
+            *value = SettingValue::Text("***".to_owned());
+        }
+    }
+    ReaderView { status: host.sessions.status(&spec.name), spec }
 }
 
 pub(super) async fn command(
     State(host): State<Arc<Host>>,
     Path(name): Path<ReaderName>,
-    Json(body): Json<CommandBody>,
+    Body(body): Body<CommandBody>,
 ) -> Result<Json<()>, ApiError> {
     let arguments = body.arguments.into_iter().collect();
     Ok(Json(host.sessions.command(&name, Command { name: body.command, arguments })?))

@@ -5,10 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-};
+use axum::{Json, extract::State};
 use cardinal_domain::{
     event::{EventBody, EventKind},
     names::TraceId,
@@ -18,7 +15,10 @@ use cardinal_domain::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::ApiError;
+use super::{
+    ApiError,
+    extract::{Body, Path, Query},
+};
 use crate::{host::Host, readers};
 
 /// How a site is to be applied.
@@ -47,7 +47,7 @@ pub(super) async fn export(State(host): State<Arc<Host>>) -> Result<Json<Site>, 
 pub(super) async fn apply(
     State(host): State<Arc<Host>>,
     Query(query): Query<ApplyQuery>,
-    Json(wanted): Json<Value>,
+    Body(wanted): Body<Value>,
 ) -> Result<Json<Applied>, ApiError> {
     let wanted = site(wanted)?;
     change(&host, query, |_| Ok(wanted)).await
@@ -72,7 +72,7 @@ pub(super) async fn patch(
     State(host): State<Arc<Host>>,
     Path((kind, name)): Path<(String, String)>,
     Query(query): Query<ApplyQuery>,
-    Json(fields): Json<Map<String, Value>>,
+    Body(fields): Body<Map<String, Value>>,
 ) -> Result<Json<Applied>, ApiError> {
     known_kind(&kind)?;
     let name = folded(&kind, &name);
@@ -145,7 +145,7 @@ async fn change(
     let trace = TraceId::new();
     let event = |line: &Line| EventBody::new(trace, EventKind::SiteChanged, line.sentence());
     services.store.apply(&plan.changes, plan.lines.iter().map(event).collect()).await?;
-    host.sessions.reconcile(&services.store.setup()).await;
+    host.sessions.reconcile().await;
     Ok(Json(Applied { applied: true, lines: plan.lines }))
 }
 
@@ -160,18 +160,25 @@ fn check_readers(host: &Host, current: &Site, changes: &[Change]) -> Result<(), 
             Change::PutReader(reader) => {
                 after.insert(&reader.name, reader);
                 changed.insert(&reader.name);
-                if let Err(problem) = readers::check(&services.drivers, &services.config, reader) {
-                    problems.push(format!("reader {:?}: {problem}", reader.name.as_str()));
-                }
             }
             Change::RemoveReader(reader) => drop(after.remove(&reader.name)),
             _ => {}
         }
     }
-    let mut places = BTreeMap::new();
-    for reader in after.values().filter(|reader| reader.enabled) {
-        if let Some(other) = places.insert((reader.listen, &reader.address), &reader.name)
-            && (changed.contains(&reader.name) || changed.contains(other))
+    let mut ways = BTreeMap::new();
+    for reader in after.values() {
+        let is_changed = changed.contains(&reader.name);
+        let way = match readers::check(&services.drivers, &services.config, reader) {
+            Ok(prepared) if reader.enabled => prepared.way,
+            // What was there before, and does not work, must not keep others from being changed.
+            Err(problem) if is_changed => {
+                problems.push(format!("reader {:?}: {problem}", reader.name.as_str()));
+                continue;
+            }
+            _ => continue,
+        };
+        if let Some(other) = ways.insert(way, &reader.name)
+            && (is_changed || changed.contains(other))
         {
             problems.push(format!(
                 "readers {:?} and {:?} have the same address {}; a terminal belongs to one reader",

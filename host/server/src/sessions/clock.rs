@@ -12,6 +12,9 @@ pub(super) struct Clock {
     keepalive: Option<(Keepalive, Instant)>,
 }
 
+/// A timer of nothing, set again each time it fires, would keep a session from everything else.
+const SHORTEST_TIMER_MS: Millis = 10;
+
 /// What fell due.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Due {
@@ -29,10 +32,13 @@ impl Clock {
         Millis::try_from(self.start.elapsed().as_millis()).unwrap_or(Millis::MAX)
     }
 
-    pub(super) fn set(&mut self, id: Id, after: Millis) {
-        // A far future that the clock cannot hold is as good as never.
-        if let Some(at) = Instant::now().checked_add(Duration::from_millis(after)) {
-            self.timers.insert(id, at);
+    /// A timer that is due `after` the reading `now` at which the driver asked for it, however long that took since.
+    pub(super) fn set(&mut self, id: Id, now: Millis, after: Millis) {
+        let due = Duration::from_millis(now.saturating_add(after.max(SHORTEST_TIMER_MS)));
+        match self.start.checked_add(due) {
+            Some(at) => drop(self.timers.insert(id, at)),
+            // A far future that the clock cannot hold is as good as never.
+            None => drop(self.timers.remove(&id)),
         }
     }
 
@@ -78,12 +84,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn timers_fire_in_order_and_the_keepalive_goes_on() {
         let mut clock = Clock::new();
-        clock.set(1, 500);
-        clock.set(2, 200);
-        clock.set(3, 300);
+        clock.set(1, 0, 500);
+        clock.set(2, 0, 200);
+        clock.set(3, 0, 300);
         clock.cancel(3);
         clock.keep_alive(Some(Keepalive { every: 1_000, bytes: b"\r".to_vec() }));
-        clock.set(9, Millis::MAX);
+        clock.set(9, 1, Millis::MAX);
         let mut seen = Vec::new();
         for _ in 0..4 {
             tokio::time::sleep_until(clock.next().unwrap()).await;
@@ -91,6 +97,8 @@ mod tests {
             assert_eq!(clock.take_due(), None);
         }
         let alive = || Due::Keepalive(b"\r".to_vec());
+        clock.set(4, 2_000, 0);
+        assert_eq!(clock.take_due(), None, "a timer of nothing has its floor");
         assert_eq!(seen, [(200, Due::Timer(2)), (500, Due::Timer(1)), (1_000, alive()), (2_000, alive())]);
     }
 }

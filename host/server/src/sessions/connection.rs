@@ -5,16 +5,19 @@ use std::{sync::Arc, time::Duration};
 
 use cardinal_domain::{
     bounds::size,
-    driver::{Fault, Input, LogLevel, Output},
+    driver::{Fault, Input, LogLevel, Millis, Output},
     event::{EventBody, EventKind, Level},
-    names::TraceId,
+    names::{ReaderName, TraceId},
     site::Reader,
 };
 use cardinal_runtime::{DriverSession, SessionError};
 use rand::Rng as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpStream, tcp::OwnedWriteHalf},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::mpsc,
     time::Instant,
 };
@@ -30,6 +33,9 @@ use super::{
 
 /// How many cards may wait for their verdict before the reader is read more slowly. People show one a second.
 const MOST_WAITING: usize = 16;
+/// How many bytes that had arrived are still taken when a connection ends: what a person showed must not be lost, and a
+/// flood must not keep an ending connection alive.
+const MOST_AT_THE_END: usize = 64 * 1024;
 /// How often a flood is told of.
 const TELL_THROTTLED_EVERY: Duration = Duration::from_secs(60);
 
@@ -53,6 +59,8 @@ pub(super) struct Connection<'t> {
     pub(super) status: &'t StatusCell,
     /// Of everything on this connection but its cards.
     pub(super) trace: TraceId,
+    /// The driver with its version.
+    pub(super) label: String,
     pub(super) session: DriverSession,
     pub(super) clock: Clock,
     pub(super) taps: Taps,
@@ -69,6 +77,8 @@ impl Connection<'_> {
         stop: &CancellationToken,
     ) -> End {
         let (mut read, mut write) = stream.into_split();
+        // What was meant for an earlier connection is none of this one's business.
+        while commands.try_recv().is_ok() {}
         let mut buffer = vec![0; size(self.session.bounds().input_bytes).max(1)];
         let mut random = vec![0; 32];
         rand::rng().fill_bytes(&mut random);
@@ -108,23 +118,29 @@ impl Connection<'_> {
                 },
             }
         };
-        self.finish(end, &mut write).await
+        self.finish(end, &read, &mut buffer, &mut write).await
     }
 
     /// Gives the driver one input and carries out what it answers.
     async fn input(&mut self, input: Input, mut write: Option<&mut OwnedWriteHalf>) -> Result<(), End> {
-        let outputs = self.session.handle(self.clock.now(), input).await.map_err(End::Driver)?;
+        let now = self.clock.now();
+        let outputs = self.session.handle(now, input).await.map_err(End::Driver)?;
         for id in self.session.take_late_answers() {
             let message = format!("the driver of {} answered call {id}, which is no longer open", self.spec.name);
             self.tell(EventBody::new(self.trace, EventKind::DriverLate, message)).await;
         }
+        let mut carried_out = Ok(());
         for output in outputs {
-            self.carry_out(output, write.as_deref_mut()).await?;
+            match self.carry_out(now, output, write.as_deref_mut()).await {
+                // A card counts although the reader went away before it could be answered.
+                Err(gone @ End::Gone(_)) => (carried_out, write) = (Err(gone), None),
+                other => other?,
+            }
         }
-        Ok(())
+        carried_out
     }
 
-    async fn carry_out(&mut self, output: Output, write: Option<&mut OwnedWriteHalf>) -> Result<(), End> {
+    async fn carry_out(&mut self, now: Millis, output: Output, write: Option<&mut OwnedWriteHalf>) -> Result<(), End> {
         match output {
             Output::Send(bytes) => {
                 if let Some(write) = write {
@@ -136,7 +152,7 @@ impl Connection<'_> {
                 self.taps.push(read);
             }
             Output::Keepalive(keepalive) => self.clock.keep_alive(keepalive),
-            Output::SetTimer(id, after) => self.clock.set(id, after),
+            Output::SetTimer(id, after) => self.clock.set(id, now, after),
             Output::CancelTimer(id) => self.clock.cancel(id),
             Output::Status(report) => {
                 if self.status.reported(&report) {
@@ -179,13 +195,28 @@ impl Connection<'_> {
         }
     }
 
-    /// Decides about the cards that were read, tells the driver that it is over, and lets go of the connection.
-    async fn finish(mut self, mut end: End, write: &mut OwnedWriteHalf) -> End {
-        // An orderly end leaves time to tell the person; after any other there is nobody to tell.
-        while matches!(end, End::Stopped) {
-            let Some(decided) = self.taps.next().await else { break };
-            if let Err(other) = self.input(Input::Verdict(decided.verdict), Some(write)).await {
-                end = other;
+    /// Takes what had arrived, decides about every card, tells the driver that it is over, and lets go of the connection.
+    async fn finish(
+        mut self,
+        mut end: End,
+        read: &OwnedReadHalf,
+        buffer: &mut [u8],
+        write: &mut OwnedWriteHalf,
+    ) -> End {
+        // Whoever only stopped talking may still listen, and an orderly end leaves time to tell the person.
+        let listens = match &end {
+            End::Gone(fault) => fault.code != "lost",
+            End::Replaced(_) | End::Stopped => true,
+            End::Closed(_) | End::Driver(_) => false,
+        };
+        if listens && let Err(other) = self.take_the_rest(read, buffer, write).await {
+            end = worse(end, other);
+        } else if listens {
+            while let Some(decided) = self.taps.next().await {
+                if let Err(other) = self.input(Input::Verdict(decided.verdict), Some(write)).await {
+                    end = worse(end, other);
+                    break;
+                }
             }
         }
         let farewell = match &end {
@@ -197,7 +228,7 @@ impl Connection<'_> {
         if let Some(fault) = farewell
             && let Err(End::Driver(error)) = self.input(Input::Disconnected(fault), None).await
         {
-            tracing::warn!(reader = %self.spec.name, %error, "the driver failed at the end of a connection");
+            self.tell(failure(&self.spec.name, &self.label, self.trace, &error)).await;
         }
         // Closed before the rest is waited for, so that the reader can call again.
         let _ = write.shutdown().await;
@@ -206,6 +237,33 @@ impl Connection<'_> {
             self.tell(EventBody::new(trace, EventKind::VerdictLate, message)).await;
         }
         end
+    }
+
+    /// Gives the driver the bytes that had arrived before the end.
+    async fn take_the_rest(
+        &mut self,
+        read: &OwnedReadHalf,
+        buffer: &mut [u8],
+        write: &mut OwnedWriteHalf,
+    ) -> Result<(), End> {
+        let mut taken = 0;
+        while taken < MOST_AT_THE_END {
+            if self.taps.len() >= MOST_WAITING {
+                let Some(decided) = self.taps.next().await else { continue };
+                self.input(Input::Verdict(decided.verdict), Some(write)).await?;
+                continue;
+            }
+            match read.try_read(buffer) {
+                Ok(length) if length > 0 => {
+                    taken += length;
+                    let bytes = buffer.get(..length).unwrap_or_default().to_vec();
+                    self.input(Input::Received(bytes), Some(write)).await?;
+                }
+                // Nothing more, or an error that the end already tells of.
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     async fn log(&mut self, level: LogLevel, line: &str) {
@@ -232,10 +290,31 @@ impl Connection<'_> {
     }
 
     async fn tell(&mut self, event: EventBody) {
-        let event = event.reader(&self.spec.name).device(&self.spec.device);
-        if let Err(error) = self.services.store.record(vec![event]).await {
-            tracing::error!(reader = %self.spec.name, error = &error as &dyn std::error::Error, "an event was lost");
+        self.services.tell(event.reader(&self.spec.name).device(&self.spec.device).fact("driver", &*self.label)).await;
+    }
+}
+
+/// Of two reasons the one that says more: a driver that failed while the end was on its way.
+fn worse(end: End, other: End) -> End {
+    match (&end, &other) {
+        (End::Stopped | End::Replaced(_), End::Gone(_)) => end,
+        _ => other,
+    }
+}
+
+/// The event of a driver's session that is over against its will.
+pub(super) fn failure(reader: &ReaderName, label: &str, trace: TraceId, error: &SessionError) -> EventBody {
+    let message = format!("reader {reader}: {label}: {error}. Its connection is closed and made anew");
+    let event = |kind| EventBody::new(trace, kind, message);
+    match error {
+        SessionError::Trap { backtrace, export, .. } => {
+            let event = event(EventKind::DriverTrapped).fact("export", *export);
+            if backtrace.is_empty() { event } else { event.fact("backtrace", backtrace.clone()) }
         }
+        SessionError::Bound { name, limit, export, .. } => {
+            event(EventKind::DriverBound).fact("bound", *name).fact("limit", limit.to_string()).fact("export", *export)
+        }
+        _ => event(EventKind::DriverFault),
     }
 }
 

@@ -5,7 +5,7 @@
 //! once a minute each.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
@@ -19,7 +19,7 @@ use cardinal_domain::{
 use cardinal_store::Store;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::Notify,
     task::JoinHandle,
 };
 
@@ -30,7 +30,18 @@ const MOST_TOLD: usize = 1024;
 /// How long to wait after a failed accept (no file descriptors left, as a rule).
 const AFTER_ERROR: Duration = Duration::from_millis(200);
 
-type Routes = Arc<Mutex<HashMap<IpAddr, mpsc::Sender<TcpStream>>>>;
+/// A port that was just given up is free a moment later.
+const BIND_TRIES: u32 = 25;
+const BIND_PAUSE: Duration = Duration::from_millis(20);
+
+type Routes = Arc<Mutex<HashMap<IpAddr, Arc<Slot>>>>;
+
+/// Where a terminal's newest connection waits for its session.
+#[derive(Default)]
+struct Slot {
+    newest: Mutex<Option<TcpStream>>,
+    came: Notify,
+}
 
 /// All listeners of the host.
 pub struct Listeners {
@@ -57,7 +68,7 @@ pub(super) struct Place {
     listeners: Arc<super::Services>,
     ours: SocketAddr,
     theirs: IpAddr,
-    streams: mpsc::Receiver<TcpStream>,
+    slot: Arc<Slot>,
 }
 
 impl Listeners {
@@ -73,39 +84,50 @@ impl Place {
         ours: SocketAddr,
         theirs: IpAddr,
     ) -> Result<Self, ListenError> {
-        let listeners = &services.listeners;
-        let needs_listener = !listeners.open.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&ours);
-        let bound = if needs_listener {
-            Some(TcpListener::bind(ours).await.map_err(|error| ListenError::Bind(ours, error))?)
-        } else {
-            None
-        };
-        let mut open = listeners.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bound) = bound {
-            let routes = Routes::default();
-            let task = tokio::spawn(accept(bound, Arc::clone(&routes), listeners.store.clone(), ours));
-            open.insert(ours, Listener { routes, task });
+        let mut tries = 0;
+        loop {
+            if let Some(slot) = services.listeners.join(ours, theirs)? {
+                return Ok(Self { listeners: Arc::clone(services), ours, theirs, slot });
+            }
+            match TcpListener::bind(ours).await {
+                Ok(listener) => services.listeners.add(listener, ours),
+                // Another reader of this port was faster, or the one before is just letting go.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < BIND_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(BIND_PAUSE).await;
+                }
+                Err(error) => return Err(ListenError::Bind(ours, error)),
+            }
         }
-        let Some(listener) = open.get(&ours) else {
-            // The last reader left between the two looks; the caller tries again after its pause.
-            return Err(ListenError::Bind(ours, io::Error::from(io::ErrorKind::Interrupted)));
-        };
-        let (sender, streams) = mpsc::channel(1);
-        let mut routes = listener.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        if routes.contains_key(&theirs) {
-            return Err(ListenError::Taken(ours, theirs));
-        }
-        routes.insert(theirs, sender);
-        Ok(Self { listeners: Arc::clone(services), ours, theirs, streams })
     }
 
-    /// The terminal's next connection.
+    /// The terminal's newest connection.
     pub(super) async fn next(&mut self) -> TcpStream {
-        match self.streams.recv().await {
-            Some(stream) => stream,
-            // The sender lives in the routes as long as this place does.
-            None => std::future::pending().await,
+        loop {
+            if let Some(stream) = self.slot.newest.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return stream;
+            }
+            self.slot.came.notified().await;
         }
+    }
+}
+
+impl Listeners {
+    /// A slot at the listener of this address; none where it is not open.
+    fn join(&self, ours: SocketAddr, theirs: IpAddr) -> Result<Option<Arc<Slot>>, ListenError> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(listener) = open.get(&ours) else { return Ok(None) };
+        let mut routes = listener.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        match routes.entry(theirs) {
+            Entry::Occupied(_) => Err(ListenError::Taken(ours, theirs)),
+            Entry::Vacant(place) => Ok(Some(Arc::clone(place.insert(Arc::default())))),
+        }
+    }
+
+    fn add(&self, listener: TcpListener, ours: SocketAddr) {
+        let routes = Routes::default();
+        let task = tokio::spawn(accept(listener, Arc::clone(&routes), self.store.clone(), ours));
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(ours, Listener { routes, task });
     }
 }
 
@@ -140,8 +162,9 @@ async fn accept(listener: TcpListener, routes: Routes, store: Store, ours: Socke
         let address = peer.ip().to_canonical();
         let route = routes.lock().unwrap_or_else(PoisonError::into_inner).get(&address).cloned();
         if let Some(route) = route {
-            // One may wait while the session takes the other; a third is a terminal gone mad, and is closed.
-            let _ = route.try_send(stream);
+            // One that waits is older, and so a corpse.
+            *route.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
+            route.came.notify_one();
             continue;
         }
         drop(stream);

@@ -20,9 +20,9 @@ use std::{
 };
 
 use cardinal_desk::Desk;
-use cardinal_domain::{driver::Pair, names::ReaderName, site::Reader};
+use cardinal_domain::{driver::Pair, event::EventBody, names::ReaderName, site::Reader};
 use cardinal_release::Release;
-use cardinal_store::{Setup, Store};
+use cardinal_store::Store;
 use tokio::{
     sync::{Mutex, mpsc},
     task::JoinHandle,
@@ -49,6 +49,16 @@ pub struct Services {
     pub listeners: Listeners,
 }
 
+impl Services {
+    /// Stores an event of a session. One that the store does not take is in the log at least.
+    pub async fn tell(&self, event: EventBody) {
+        let said = event.message.clone();
+        if let Err(error) = self.store.record(vec![event]).await {
+            tracing::error!(said, error = &error as &dyn std::error::Error, "an event was lost");
+        }
+    }
+}
+
 /// An operator's command for a reader's driver.
 pub struct Command {
     pub name: String,
@@ -59,8 +69,15 @@ pub struct Command {
 pub struct Sessions {
     services: Arc<Services>,
     running: RwLock<BTreeMap<ReaderName, Running>>,
-    /// One change of the running sessions at a time.
-    changing: Mutex<()>,
+    /// One change of the running sessions at a time; in it the tasks that are ending and belong to no reader any more.
+    changing: Mutex<Changing>,
+}
+
+#[derive(Default)]
+struct Changing {
+    ending: Vec<JoinHandle<()>>,
+    /// The host stops: nothing is started any more.
+    stopped: bool,
 }
 
 struct Running {
@@ -76,7 +93,7 @@ struct Running {
 pub enum CommandError {
     #[error("there is no reader {0:?}, or it is not enabled")]
     NoReader(String),
-    #[error("reader {0:?} has no connection now; try again when it is online")]
+    #[error("reader {0:?} has no connection now, or too many commands wait for it; try again when it is online")]
     NotConnected(String),
     #[error("reader {reader:?} has no command {command:?}; its mode has: {known}")]
     Unknown { reader: String, command: String, known: String },
@@ -87,47 +104,56 @@ impl Sessions {
         Self { services, running: RwLock::default(), changing: Mutex::default() }
     }
 
-    /// Makes the running sessions those of this setup: starts new readers, ends removed ones, restarts changed ones.
-    pub async fn reconcile(&self, setup: &Setup) {
-        let _changing = self.changing.lock().await;
-        let wanted = |name: &ReaderName, spec: &Reader| spec.enabled && setup.readers.get(name) == Some(spec);
-        let mut ended = Vec::new();
-        {
-            let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
-            let gone: Vec<_> = running
-                .iter()
-                // A task that ended by itself waits for a change; any change may be the one.
-                .filter(|(name, session)| !wanted(name, &session.spec) || session.task.is_finished())
-                .map(|(name, _)| name.clone())
-                .collect();
-            for name in gone {
-                if let Some(session) = running.remove(&name) {
-                    session.stop.cancel();
-                    ended.push(session.task);
-                }
+    /// Makes the running sessions those of the setup as it is now: starts new readers, ends removed ones, restarts changed
+    /// ones. Does not wait for a session that ends: its successor does, because a terminal takes one server at a time.
+    pub async fn reconcile(&self) {
+        let mut changing = self.changing.lock().await;
+        let setup = if changing.stopped { Arc::default() } else { self.services.store.setup() };
+        let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+        let mut before = BTreeMap::new();
+        let gone: Vec<_> = running
+            .iter()
+            // A task that ended by itself waits for a change; any change may be the one.
+            .filter(|(name, session)| setup.readers.get(*name) != Some(&session.spec) || session.task.is_finished())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            if let Some(session) = running.remove(&name) {
+                session.stop.cancel();
+                before.insert(name, session.task);
             }
         }
-        // The old connection is closed before the new one is made: a terminal takes one server at a time.
-        for task in ended {
-            let _ = task.await;
-        }
-        let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
         for (name, spec) in setup.readers.iter().filter(|(_, spec)| spec.enabled) {
-            running.entry(name.clone()).or_insert_with(|| self.start(spec));
+            if !running.contains_key(name) {
+                running.insert(name.clone(), self.start(spec, before.remove(name)));
+            }
         }
+        changing.ending.retain(|task| !task.is_finished());
+        changing.ending.extend(before.into_values());
     }
 
-    fn start(&self, spec: &Reader) -> Running {
+    fn start(&self, spec: &Reader, before: Option<JoinHandle<()>>) -> Running {
         let (commands, receiver) = mpsc::channel(COMMANDS_WAITING);
         let stop = CancellationToken::new();
         let status = StatusCell::new(spec);
         let task = ReaderTask::new(Arc::clone(&self.services), spec.clone(), stop.clone(), receiver, status.clone());
-        Running { spec: spec.clone(), stop, task: tokio::spawn(task.run()), commands, status }
+        let task = tokio::spawn(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            task.run().await;
+        });
+        Running { spec: spec.clone(), stop, task, commands, status }
     }
 
-    /// Ends all sessions in an orderly way: cards already read get their verdict, connections are closed.
+    /// Ends all sessions in an orderly way: cards already shown get their verdict, connections are closed.
     pub async fn shutdown(&self) {
-        self.reconcile(&Setup::default()).await;
+        self.changing.lock().await.stopped = true;
+        self.reconcile().await;
+        let ending = std::mem::take(&mut self.changing.lock().await.ending);
+        for task in ending {
+            let _ = task.await;
+        }
     }
 
     /// How a reader is; none if it is not running.

@@ -6,9 +6,9 @@ use cardinal_domain::{
     driver::Context,
     event::{EventBody, EventKind},
     names::TraceId,
-    site::Reader,
+    site::{Device, Reader},
 };
-use cardinal_runtime::{Driver, SessionError};
+use cardinal_runtime::{Driver, DriverSession, SessionError};
 use tokio::{net::TcpStream, sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -16,14 +16,14 @@ use super::{
     Command, Services,
     backoff::Backoff,
     clock::Clock,
-    connection::{Connection, End},
+    connection::{Connection, End, failure},
     dial::dial,
     listen::Place,
     socket,
     status::StatusCell,
     taps::Taps,
 };
-use crate::readers::{Prepared, Way, prepare};
+use crate::readers::{self, Prepared, Way};
 
 pub(super) struct ReaderTask {
     services: Arc<Services>,
@@ -53,7 +53,7 @@ impl ReaderTask {
         let mut waiting: Option<TcpStream> = None;
         loop {
             // Looked up for each connection, so that a driver installed meanwhile is used from the next one on.
-            let prepared = match prepare(&self.services, &self.spec) {
+            let prepared = match readers::check(&self.services.drivers, &self.services.config, &self.spec) {
                 Ok(prepared) => prepared,
                 Err(problem) => return self.misconfigured(&problem).await,
             };
@@ -127,7 +127,7 @@ impl ReaderTask {
             match Place::take(&self.services, ours, theirs).await {
                 Ok(taken) => *place = Some(taken),
                 Err(error) => {
-                    self.unreachable(&error.to_string()).await;
+                    self.unreachable(&format!("{:#}", anyhow::Error::from(error))).await;
                     if !self.pause(backoff).await {
                         return None;
                     }
@@ -147,45 +147,59 @@ impl ReaderTask {
         if let Err(error) = socket::prepare(&stream, &self.spec.link) {
             tracing::warn!(reader = %self.spec.name, %error, "a dead peer will be noticed late: socket options were refused");
         }
-        let driver: Driver = prepared.driver;
+        let driver = &prepared.driver;
         let label = driver.label();
-        let memory = match self.services.memory.recall(&self.spec.name).await {
-            Ok(memory) => memory,
-            Err(error) => {
-                tracing::error!(reader = %self.spec.name, error = &*error, "what the driver had remembered cannot be read");
-                Vec::new()
-            }
-        };
-        let context = Context {
-            mode: self.spec.mode.clone(),
-            transport: prepared.way.name().to_owned(),
-            settings: prepared.settings,
-            callback: None,
-            memory,
-            saved: None,
-        };
         self.told_unreachable = false;
         self.status.online(peer.clone());
-        self.tell(trace, EventKind::ReaderConnected, format!("{} is connected ({peer})", self.spec.name), &label, &[])
-            .await;
-        let ended = match driver.open(context, &prepared.bounds).await {
-            Ok(session) => {
+        let event = self.event(trace, EventKind::ReaderConnected, format!("{} is connected ({peer})", self.spec.name));
+        self.services.tell(event.fact("driver", &*label)).await;
+        let ended = match self.open(driver, &prepared).await {
+            Ok(Some((session, device))) => {
                 let connection = Connection {
                     services: &self.services,
                     spec: &self.spec,
                     status: &self.status,
                     trace,
+                    label: label.clone(),
                     session,
                     clock: Clock::new(),
-                    taps: Taps::new(Arc::clone(&self.services), self.spec.name.clone()),
+                    taps: Taps::new(Arc::clone(&self.services), self.spec.name.clone(), device),
                     throttled: None,
                 };
                 Ok(connection.run(stream, place, &mut self.commands, &self.stop).await)
             }
+            Ok(None) => Ok(End::Stopped),
             Err(error) => Err(error),
         };
         self.told_end(trace, &label, &ended).await;
         ended
+    }
+
+    /// The driver's session, and the device that the reader stands at. None: stopped while the host was full.
+    async fn open(
+        &self,
+        driver: &Driver,
+        prepared: &Prepared,
+    ) -> Result<Option<(DriverSession, Device)>, SessionError> {
+        let failed = |detail: String| SessionError::Host { export: "open", detail };
+        // Without what it was promised to be reminded of, a driver might agree on new keys with its reader.
+        let memory =
+            self.services.memory.recall(&self.spec.name).await.map_err(|error| failed(format!("{error:#}")))?;
+        let setup = self.services.store.setup();
+        let device = setup.devices.get(&self.spec.device).cloned();
+        let device = device.ok_or_else(|| failed(format!("device {} was removed", self.spec.device)))?;
+        let context = Context {
+            mode: self.spec.mode.clone(),
+            transport: prepared.way.name().to_owned(),
+            settings: prepared.settings.clone(),
+            callback: None,
+            memory,
+            saved: None,
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => Ok(None),
+            opened = driver.open(context, &prepared.bounds) => opened.map(|session| Some((session, device))),
+        }
     }
 
     /// Tells why a connection ended.
@@ -196,29 +210,14 @@ impl ReaderTask {
             Ok(End::Replaced(_)) => "the terminal made a newer connection".to_owned(),
             Ok(End::Stopped) => "the host closed it".to_owned(),
             Ok(End::Driver(error)) | Err(error) => {
-                let (kind, mut facts) = match error {
-                    SessionError::Trap { backtrace, export, .. } => (
-                        EventKind::DriverTrapped,
-                        vec![("export", (*export).to_owned()), ("backtrace", backtrace.clone())],
-                    ),
-                    SessionError::Bound { name, limit, export, .. } => (
-                        EventKind::DriverBound,
-                        vec![
-                            ("bound", (*name).to_owned()),
-                            ("limit", limit.to_string()),
-                            ("export", (*export).to_owned()),
-                        ],
-                    ),
-                    _ => (EventKind::DriverFault, Vec::new()),
-                };
-                facts.retain(|(_, value)| !value.is_empty());
-                let message = format!("reader {name}: {label}: {error}. Its connection is closed and made anew");
-                self.tell(trace, kind, message, label, &facts).await;
+                let event = failure(name, label, trace, error).reader(name).device(&self.spec.device);
+                self.services.tell(event.fact("driver", label)).await;
                 error.to_string()
             }
         };
         self.status.offline(&why);
-        self.tell(trace, EventKind::ReaderDisconnected, format!("{name} is disconnected: {why}"), label, &[]).await;
+        let event = self.event(trace, EventKind::ReaderDisconnected, format!("{name} is disconnected: {why}"));
+        self.services.tell(event.fact("driver", label)).await;
     }
 
     async fn unreachable(&mut self, why: &str) {
@@ -226,14 +225,14 @@ impl ReaderTask {
         if !self.told_unreachable {
             self.told_unreachable = true;
             let message = format!("{}: {why}; trying on", self.spec.name);
-            self.tell(TraceId::new(), EventKind::ReaderUnreachable, message, &self.spec.driver.to_string(), &[]).await;
+            self.services.tell(self.event(TraceId::new(), EventKind::ReaderUnreachable, message)).await;
         }
     }
 
     async fn misconfigured(&self, problem: &str) {
         self.status.misconfigured(problem);
         let message = format!("{} cannot be run: {problem}", self.spec.name);
-        self.tell(TraceId::new(), EventKind::ReaderMisconfigured, message, &self.spec.driver.to_string(), &[]).await;
+        self.services.tell(self.event(TraceId::new(), EventKind::ReaderMisconfigured, message)).await;
     }
 
     /// Waits before the next try. False: stopped.
@@ -244,16 +243,7 @@ impl ReaderTask {
         }
     }
 
-    async fn tell(&self, trace: TraceId, kind: EventKind, message: String, driver: &str, facts: &[(&str, String)]) {
-        let mut event = EventBody::new(trace, kind, message)
-            .reader(&self.spec.name)
-            .device(&self.spec.device)
-            .fact("driver", driver);
-        for (key, value) in facts {
-            event = event.fact(key, value.clone());
-        }
-        if let Err(error) = self.services.store.record(vec![event]).await {
-            tracing::error!(reader = %self.spec.name, error = &error as &dyn std::error::Error, "an event was lost");
-        }
+    fn event(&self, trace: TraceId, kind: EventKind, message: String) -> EventBody {
+        EventBody::new(trace, kind, message).reader(&self.spec.name).device(&self.spec.device)
     }
 }

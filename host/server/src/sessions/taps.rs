@@ -4,9 +4,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use cardinal_domain::{
     driver::{CardRead, Id, Verdict, VerdictCode},
+    event::{EventBody, EventKind, Level},
     names::{ReaderName, TraceId},
+    site::Device,
 };
-
 use tokio::task::JoinHandle;
 
 use super::Services;
@@ -17,22 +18,36 @@ pub(super) struct Decided {
     pub(super) trace: TraceId,
 }
 
+/// A card that was shown.
+struct Shown {
+    trace: TraceId,
+    /// As it was when the card was shown: what is changed or removed meanwhile does not change what the person did.
+    device: Device,
+    read: CardRead,
+}
+
 /// Cards that wait for their verdict.
 pub(super) struct Taps {
     services: Arc<Services>,
     reader: ReaderName,
-    waiting: VecDeque<CardRead>,
+    device: Device,
+    waiting: VecDeque<Shown>,
     /// A task of its own: it goes on, and lets go of the store, while the session is busy with something else.
     current: Option<(Id, TraceId, JoinHandle<Verdict>)>,
 }
 
 impl Taps {
-    pub(super) fn new(services: Arc<Services>, reader: ReaderName) -> Self {
-        Self { services, reader, waiting: VecDeque::new(), current: None }
+    /// Of this reader, which stands at this device.
+    pub(super) fn new(services: Arc<Services>, reader: ReaderName, device: Device) -> Self {
+        Self { services, reader, device, waiting: VecDeque::new(), current: None }
     }
 
     pub(super) fn push(&mut self, read: CardRead) {
-        self.waiting.push_back(read);
+        // One that was just removed stays as it was last.
+        if let Some(device) = self.services.store.setup().devices.get(&self.device.name) {
+            self.device.clone_from(device);
+        }
+        self.waiting.push_back(Shown { trace: TraceId::new(), device: self.device.clone(), read });
     }
 
     pub(super) fn len(&self) -> usize {
@@ -42,27 +57,36 @@ impl Taps {
     /// The next verdict; none where no card waits. Nothing is lost when this is dropped half way.
     pub(super) async fn next(&mut self) -> Option<Decided> {
         if self.current.is_none() {
-            let read = self.waiting.pop_front()?;
-            let (swipe, trace) = (read.swipe, TraceId::new());
-            let deciding = tokio::spawn(decide(Arc::clone(&self.services), self.reader.clone(), trace, read));
+            let shown = self.waiting.pop_front()?;
+            let (swipe, trace) = (shown.read.swipe, shown.trace);
+            let deciding = tokio::spawn(decide(Arc::clone(&self.services), self.reader.clone(), shown));
             self.current = Some((swipe, trace, deciding));
         }
         let (swipe, trace, deciding) = self.current.as_mut()?;
-        let decided = deciding.await.unwrap_or_else(|_| failed(*swipe));
+        let verdict = deciding.await.unwrap_or_else(|_| failed(*swipe));
         let trace = *trace;
         self.current = None;
-        Some(Decided { verdict: decided, trace })
+        Some(Decided { verdict, trace })
     }
 }
 
-async fn decide(services: Arc<Services>, reader: ReaderName, trace: TraceId, read: CardRead) -> Verdict {
-    match services.desk.tap(trace, &reader, &read).await {
+async fn decide(services: Arc<Services>, reader: ReaderName, shown: Shown) -> Verdict {
+    let Shown { trace, device, read } = shown;
+    match services.desk.tap(trace, &reader, &device, &read).await {
         Ok(outcome) => {
             services.release.deliver(trace, outcome.released);
             Verdict { swipe: read.swipe, code: outcome.code, message: outcome.message }
         }
         Err(error) => {
             tracing::error!(%reader, %trace, error = &error as &dyn std::error::Error, "a card could not be decided about");
+            // No card goes by without an event, as far as the store still takes one.
+            let message = format!("{}: failed (the host could not decide; its log says why)", device.name);
+            let event = EventBody::new(trace, EventKind::VerdictGiven, message)
+                .level(Level::Error)
+                .reader(&reader)
+                .device(&device.name)
+                .fact("verdict", VerdictCode::Failed.as_str());
+            services.tell(event).await;
             failed(read.swipe)
         }
     }
