@@ -1,4 +1,4 @@
-//! The programs that the end-to-end tests talk to: a printer, a print client and what those need.
+//! The programs that the end-to-end tests use: a printer, a print client, what those need, and a maker of networks.
 //!
 //! Each is looked for by its name, so a machine that has them from elsewhere is left alone.
 
@@ -7,13 +7,14 @@ use anyhow::{Context, Result, bail};
 use crate::{apt, process};
 
 /// A program, and the Debian package that has it.
-const NEEDED: [(&str, &str); 6] = [
+const NEEDED: [(&str, &str); 7] = [
     ("ippeveprinter", "cups-ipp-utils"),
     ("ipptool", "cups-ipp-utils"),
     ("lp", "cups-client"),
     ("lpadmin", "cups-client"),
     ("cupsd", "cups"),
     ("dbus-daemon", "dbus"),
+    ("ip", "iproute2"),
 ];
 
 /// Installs what is missing. Fails where that cannot be done, with the command that does it.

@@ -20,7 +20,7 @@ use cardinal_runtime::{Bounds, Driver, LoadError, Runtime};
 use cardinal_store::{InstalledDriver, Store, StoreError};
 use tokio::sync::Mutex;
 
-use crate::host::write_private;
+use crate::files::write_private;
 
 /// The drivers of this host.
 pub struct Drivers {

@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     net::SocketAddr,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -25,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{self, Config},
     drivers::Drivers,
-    http,
+    files, http,
     memory::Memory,
     sessions::{Listeners, Services, Sessions},
     token::OwnerToken,
@@ -61,9 +60,7 @@ pub const LISTENING: &str = "listening.json";
 /// Why it cannot start: another host runs on the same data, a port is taken, the store does not open.
 pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     let data = config.path(&config.data);
-    private_folder(&data)?;
-    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700))
-        .with_context(|| format!("cannot make {} private", data.display()))?;
+    files::private_folder(&data)?;
     let _lock = lock(&data).await?;
     // A host that was killed left its own; whoever has its port now must not be taken for us.
     let file = config.data_path(LISTENING);
@@ -80,7 +77,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
         tokio::spawn(http::serve(api, http::router(Arc::clone(&host)), requests.clone(), host.stopping.clone())),
         tokio::spawn(http::serve(ipp, services.release.router(), requests.clone(), host.stopping.clone())),
     ];
-    write_private(&file, serde_json::to_string(&listening)?.as_bytes())
+    files::write_private(&file, serde_json::to_string(&listening)?.as_bytes())
         .with_context(|| format!("cannot write {}", file.display()))?;
     let message = format!("the host is up: API on {}, IPP on {}", listening.http, listening.ipp);
     services.store.record(vec![EventBody::new(TraceId::new(), EventKind::HostStarted, message)]).await?;
@@ -114,7 +111,7 @@ async fn start(config: Config) -> Result<Host> {
     let compiler = Compiler::Child(CompileCommand { program: program.clone(), args: vec!["compile-driver".into()] });
     let runtime = Runtime::new(config.drivers.engine.clone(), &config.data_path("compiled"), compiler)?;
     let folder = config.data_path("drivers");
-    private_folder(&folder)?;
+    files::private_folder(&folder)?;
     let drivers = Drivers::new(runtime, store.clone(), folder, config.drivers.bounds.clone());
     drivers.load_installed().await?;
     drivers.install_folder(&bundled(&config, &program)).await?;
@@ -177,33 +174,6 @@ async fn lock(data: &Path) -> Result<File> {
 pub fn runs(config: &Config) -> bool {
     let file = File::open(config.data_path(LOCK));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
-}
-
-/// A folder for this user alone; made if it is not there.
-///
-/// # Errors
-/// It cannot be made.
-pub fn private_folder(path: &Path) -> Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .with_context(|| format!("cannot make the folder {}", path.display()))
-}
-
-/// A file for this user alone, whole or not there.
-///
-/// # Errors
-/// It cannot be written.
-pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let part = path.with_extension("part");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&part, path)?;
-    // The name, too, must be on disk before anybody relies on it.
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// SIGTERM and Ctrl-C, caught from the moment this is made.

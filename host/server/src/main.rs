@@ -8,6 +8,7 @@
 mod cli;
 mod config;
 mod drivers;
+mod files;
 mod hex;
 mod host;
 mod http;

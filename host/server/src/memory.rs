@@ -2,7 +2,7 @@
 //!
 //! The key lies beside the store in a file of its own: a copied database alone gives nothing away.
 
-use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use cardinal_domain::names::ReaderName;
@@ -12,7 +12,7 @@ use chacha20poly1305::{
     aead::{Aead as _, OsRng, Payload},
 };
 
-use crate::hex;
+use crate::{files::write_private, hex};
 
 /// The length of a nonce in bytes, which stands before each sealed value.
 const NONCE: usize = 24;
@@ -37,15 +37,7 @@ impl Memory {
                 .ok_or_else(|| anyhow!("{} is not a host key; put the right file back", key_file.display()))?
         } else {
             let key = XChaCha20Poly1305::generate_key(OsRng).to_vec();
-            std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(key_file)
-                .and_then(|mut file| {
-                    file.write_all(hex::encode(&key).as_bytes())?;
-                    file.sync_all()
-                })
+            write_private(key_file, hex::encode(&key).as_bytes())
                 .with_context(|| format!("cannot write the host's key {}", key_file.display()))?;
             key
         };

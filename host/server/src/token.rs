@@ -5,7 +5,7 @@ use std::{os::unix::fs::PermissionsExt as _, path::Path};
 use anyhow::{Context as _, Result, bail};
 use rand::Rng as _;
 
-use crate::{hex, host::write_private};
+use crate::{files::write_private, hex};
 
 /// The length of a token in bytes: not to be guessed.
 const LENGTH: usize = 32;

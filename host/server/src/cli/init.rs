@@ -8,7 +8,7 @@ use clap::Args;
 use super::output::say;
 use crate::{
     config::{Config, template},
-    host::private_folder,
+    files::private_folder,
     token::OwnerToken,
 };
 
@@ -27,7 +27,10 @@ pub(super) struct Init {
 
 impl Init {
     pub(super) fn run(&self) -> Result<()> {
-        private_folder(&self.dir)?;
+        // One that is there may be other people's business, too; what is private in it is so by itself.
+        if !self.dir.exists() {
+            private_folder(&self.dir)?;
+        }
         let file = self.dir.join("cardinal.toml");
         if file.exists() {
             bail!("{} is there already; it was left as it is", file.display());

@@ -1,0 +1,57 @@
+//! Files and folders for this user alone.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+
+/// A folder for this user alone: made if it is not there, made private if it is.
+///
+/// # Errors
+/// It cannot be made, or belongs to somebody else.
+pub fn private_folder(path: &Path) -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o700)))
+        .with_context(|| format!("cannot make the folder {} and make it private", path.display()))
+}
+
+/// A file for this user alone, whole or not there, and on disk when this returns.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let part = path.with_extension("part");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&part, path)?;
+    // The name, too, must be on disk before anybody relies on it.
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_private_stays_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("data");
+        fs::create_dir(&inner).unwrap();
+        fs::set_permissions(&inner, Permissions::from_mode(0o755)).unwrap();
+        private_folder(&inner).unwrap();
+        write_private(&inner.join("key"), b"one").unwrap();
+        write_private(&inner.join("key"), b"two").unwrap();
+        let rights = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((rights(&inner), rights(&inner.join("key"))), (0o700, 0o600));
+        assert_eq!(fs::read(inner.join("key")).unwrap(), b"two");
+        assert_eq!(fs::read_dir(&inner).unwrap().count(), 1);
+    }
+}
