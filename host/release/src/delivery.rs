@@ -2,7 +2,7 @@
 //!
 //! Every step is committed before it is acted on, `sending` before the first byte. Once a printer has a job, a task of its
 //! own follows it to its end (`follow`), so the next one can go out. Jobs of queues that do not hold wait here for their
-//! next try; released jobs never wait behind them.
+//! next try; released jobs never wait behind them. What was under way when the host stopped is looked up first.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -15,16 +15,37 @@ use cardinal_domain::{
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    backends::{Failure, Sent, folder, ipp::IppPrinter},
+    backends::{
+        Failure, Sent, folder,
+        ipp::{IppPrinter, Unanswered},
+    },
     engine::Engine,
     follow,
 };
+
+/// Why a job whose document is gone was cancelled; should the document come back, so does the job (`scan`).
+pub(crate) const DOCUMENT_MISSING: &str = "its document is missing from the spool";
 
 /// A job to be delivered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Work {
     pub(crate) trace: TraceId,
     pub(crate) id: JobId,
+    /// It was found at the start of the host. Its row may be older than what happened (a power cut can take the last
+    /// moments of the store), so its printer is asked about it before anything is sent.
+    pub(crate) taken_up: bool,
+}
+
+impl Work {
+    /// A job that was released just now.
+    pub(crate) fn new(trace: TraceId, id: JobId) -> Self {
+        Self { trace, id, taken_up: false }
+    }
+
+    /// A job that was under way when the host stopped.
+    pub(crate) fn taken_up(trace: TraceId, id: JobId) -> Self {
+        Self { trace, id, taken_up: true }
+    }
 }
 
 /// What came of an attempt.
@@ -50,14 +71,14 @@ pub(crate) async fn worker(engine: Arc<Engine>, printer: PrinterName, mut jobs: 
                 let Some(work) = work else { return };
                 if !again.is_empty() && waits_in_turn(&engine, work).await {
                     again.push_back(work);
-                } else if attempt(&engine, &printer, work).await == Attempt::Again {
+                } else if guarded(&engine, work, attempt(&engine, &printer, work)).await == Attempt::Again {
                     again.push_back(work);
                     next_try = Instant::now() + pauses.next();
                 }
             }
             () = tokio::time::sleep_until(next_try), if !again.is_empty() => {
                 let Some(work) = again.front().copied() else { continue };
-                if attempt(&engine, &printer, work).await == Attempt::Again {
+                if guarded(&engine, work, attempt(&engine, &printer, work)).await == Attempt::Again {
                     next_try = Instant::now() + pauses.next();
                 } else {
                     again.pop_front();
@@ -67,6 +88,16 @@ pub(crate) async fn worker(engine: Arc<Engine>, printer: PrinterName, mut jobs: 
             }
         }
     }
+}
+
+/// A panic ends the attempt alone: the job is in doubt, and the next one goes on.
+async fn guarded(engine: &Engine, work: Work, attempt: impl Future<Output = Attempt> + Send) -> Attempt {
+    if let Some(attempt) = Engine::without_panic(attempt).await {
+        return attempt;
+    }
+    let reason = "an error inside the host broke it off".to_owned();
+    engine.commit(work.trace, work.id, JobInput::Failed { reason, maybe_printed: true, retry: false }).await;
+    Attempt::Over
 }
 
 /// Whether a job is delivered by itself, so that nobody stands at the printer waiting for it.
@@ -87,6 +118,10 @@ async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: Work) -> Att
             return Attempt::Again;
         }
     };
+    if job.printer.as_ref() != Some(printer) {
+        tracing::warn!(job = %job.id, printer = printer.as_str(), "a job goes to another printer by now");
+        return Attempt::Over;
+    }
     match job.state {
         JobState::Releasing => {}
         JobState::Sending | JobState::Printing => {
@@ -97,12 +132,24 @@ async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: Work) -> Att
     }
     let Some(target) = engine.store.setup().printers.get(printer).cloned() else {
         let reason = format!("printer {:?} is not configured any more", printer.as_str());
-        return failed(engine, work, &job, Failure::for_good(reason)).await;
+        let input = JobInput::Failed { reason, maybe_printed: work.taken_up, retry: false };
+        engine.commit(work.trace, job.id, input).await;
+        return Attempt::Over;
     };
+    if work.taken_up {
+        let known = look_up(engine, printer, &target.uri, &job).await;
+        if let Some(attempt) = taken_up(engine, printer, work, &job, known).await {
+            return attempt;
+        }
+    }
+    // From here on it is as if it had been released now.
+    let work = Work::new(work.trace, work.id);
     let document = match engine.spool.read(job.id).await {
         Ok(document) => document,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let reason = "its document is missing from the spool".to_owned();
+        Err(error)
+            if error.kind() == std::io::ErrorKind::NotFound && engine.spool.is_marked().is_ok_and(|marked| marked) =>
+        {
+            let reason = DOCUMENT_MISSING.to_owned();
             engine.commit(work.trace, job.id, JobInput::Cancel { reason }).await;
             return Attempt::Over;
         }
@@ -112,7 +159,7 @@ async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: Work) -> Att
     };
     let Some(job) = engine.commit(work.trace, job.id, JobInput::Sending).await else { return Attempt::Over };
     let sent = match &target.uri {
-        PrinterUri::Folder(path) => folder::deliver(&engine.base.join(path), &job, document).await,
+        PrinterUri::Folder(path) => folder::deliver(printer, &engine.base.join(path), &job, document).await,
         PrinterUri::Ipp(uri) => IppPrinter::new(engine, printer, uri).print(&job).await,
     };
     match sent {
@@ -133,6 +180,66 @@ async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: Work) -> Att
     Attempt::Over
 }
 
+/// What is known of a job that was chosen for a printer before the host stopped.
+enum Known {
+    /// The printer has it, or had it.
+    Sent,
+    /// The printer says that it never came.
+    NotSent,
+    /// It cannot be told.
+    Unknown(Failure),
+}
+
+async fn look_up(engine: &Engine, printer: &PrinterName, uri: &PrinterUri, job: &Job) -> Known {
+    match uri {
+        PrinterUri::Folder(path) if folder::is_there(&engine.base.join(path), job).await => Known::Sent,
+        PrinterUri::Folder(_) => Known::NotSent,
+        PrinterUri::Ipp(uri) => {
+            let printer = IppPrinter::new(engine, printer, uri);
+            let failure = |again, why| {
+                let reason = format!("the host restarted, and {} cannot be asked about it: {why}", printer.title());
+                Known::Unknown(Failure { reason, again })
+            };
+            match printer.look(job, None, false).await {
+                Ok(Some(_)) => Known::Sent,
+                Ok(None) => Known::NotSent,
+                Err(Unanswered::Refused(why)) => failure(false, why),
+                Err(Unanswered::Unreachable(why)) => failure(true, why),
+            }
+        }
+    }
+}
+
+/// A job that the store has as released, with nothing sent, at the start of the host:
+/// - Its printer has it: it is followed to its end.
+/// - Somebody released it who stood at a device then: it does not come out hours later with nobody there, but is held
+///   again. It is in doubt only where the printer cannot tell.
+/// - It passes straight on: it is sent where the printer says that it never came, tried again while the printer does not
+///   answer, and held in doubt where the printer does not tell.
+///
+/// None: it is to be sent now.
+async fn taken_up(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job: &Job, known: Known) -> Option<Attempt> {
+    let input = match known {
+        Known::Sent => {
+            if let Some(job) = engine.commit(work.trace, job.id, JobInput::Sending).await {
+                follow::spawn(engine, printer, work, job);
+            }
+            return Some(Attempt::Over);
+        }
+        Known::NotSent if by_itself(engine, job) => return None,
+        Known::NotSent => {
+            let reason = "the host restarted before it was sent; show the card again".to_owned();
+            JobInput::Failed { reason, maybe_printed: false, retry: false }
+        }
+        Known::Unknown(failure) if failure.again && by_itself(engine, job) => {
+            return Some(failed(engine, work, job, failure).await);
+        }
+        Known::Unknown(failure) => JobInput::Failed { reason: failure.reason, maybe_printed: true, retry: false },
+    };
+    engine.commit(work.trace, job.id, input).await;
+    Some(Attempt::Over)
+}
+
 /// Nothing was printed: the job is tried again or held again, as its queue says.
 async fn failed(engine: &Engine, work: Work, job: &Job, failure: Failure) -> Attempt {
     let retry = failure.again && by_itself(engine, job);
@@ -140,5 +247,36 @@ async fn failed(engine: &Engine, work: Work, job: &Job, failure: Failure) -> Att
     match engine.commit(work.trace, job.id, input).await {
         Some(job) if job.state == JobState::Releasing => Attempt::Again,
         _ => Attempt::Over,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::tests::an_engine;
+
+    async fn released(engine: &Engine, job: &Job) -> Work {
+        let work = Work::new(TraceId::new(), job.id);
+        let input = JobInput::Release { printer: "west".parse().unwrap(), device: None };
+        engine.change(work.trace, work.id, input).await.unwrap();
+        work
+    }
+
+    #[tokio::test]
+    async fn a_panic_leaves_its_job_in_doubt_and_the_worker_alive() {
+        let (_folder, engine, job) = an_engine().await;
+        let work = released(&engine, &job).await;
+        assert_eq!(guarded(&engine, work, async { panic!("a mistake of ours") }).await, Attempt::Over);
+        let job = engine.store.job(job.id).await.unwrap().unwrap();
+        assert_eq!((job.state, job.doubtful), (JobState::Held, true), "{}", job.reason);
+    }
+
+    #[tokio::test]
+    async fn a_job_goes_to_no_printer_but_its_own() {
+        let (_folder, engine, job) = an_engine().await;
+        let work = released(&engine, &job).await;
+        let east = "east".parse().unwrap();
+        assert_eq!(attempt(&engine, &east, work).await, Attempt::Over);
+        assert_eq!(engine.store.job(job.id).await.unwrap().unwrap().state, JobState::Releasing);
     }
 }

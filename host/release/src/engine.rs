@@ -20,6 +20,7 @@ use cardinal_domain::{
     nearest::nearest,
 };
 use cardinal_store::{Store, StoreError};
+use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -96,7 +97,7 @@ impl Release {
     /// Jobs that were just committed as `releasing`: hands each to its printer's worker. Never blocks.
     pub fn deliver(&self, trace: TraceId, jobs: Vec<Job>) {
         for job in jobs {
-            self.engine.hand_over(trace, &job);
+            self.engine.hand_over(Work::new(trace, job.id), &job);
         }
     }
 
@@ -114,7 +115,7 @@ impl Release {
         let engine = Arc::clone(&self.engine);
         let released = self.engine.to_its_end(async move {
             let job = engine.change(trace, id, JobInput::Release { printer, device: None }).await?;
-            engine.hand_over(trace, &job);
+            engine.hand_over(Work::new(trace, id), &job);
             Ok(job)
         });
         released.await?
@@ -196,6 +197,12 @@ impl Engine {
         self.tasks.spawn(work)
     }
 
+    /// What the work gives, or None if it panicked: a mistake with one job must not end the worker of a whole printer.
+    pub(crate) async fn without_panic<T>(work: impl Future<Output = T> + Send) -> Option<T> {
+        // What it was at is told to be in doubt, and nothing else is shared with it but locks, which see to themselves.
+        std::panic::AssertUnwindSafe(work).catch_unwind().await.ok()
+    }
+
     /// A permit to ask this printer something. Small printers serve few connections, and have better to do.
     pub(crate) async fn may_ask(&self, printer: &PrinterName) -> Option<OwnedSemaphorePermit> {
         let asking = {
@@ -248,20 +255,23 @@ impl Engine {
     }
 
     /// Gives a job to its printer's worker, which is started if it is not running.
-    pub(crate) fn hand_over(self: &Arc<Self>, trace: TraceId, job: &Job) {
+    pub(crate) fn hand_over(self: &Arc<Self>, work: Work, job: &Job) {
         let Some(printer) = &job.printer else {
             tracing::error!(job = %job.id, "a job without a printer was to be delivered");
             return;
         };
-        let work = Work { trace, id: job.id };
         let mut workers = lock(&self.workers);
-        let worker = workers.entry(printer.clone()).or_insert_with(|| {
+        let work = match workers.get(printer) {
+            Some(worker) => worker.send(work).err().map(|unsent| unsent.0),
+            None => Some(work),
+        };
+        // There was none, or it is gone. While the host stops a new one ends at once, and the next start takes the job up.
+        if let Some(work) = work {
             let (sender, receiver) = mpsc::unbounded_channel();
+            let _ = sender.send(work);
             self.spawn(delivery::worker(Arc::clone(self), printer.clone(), receiver));
-            sender
-        });
-        // A worker ends only when the host stops; the job is then taken up at the next start.
-        let _ = worker.send(work);
+            workers.insert(printer.clone(), sender);
+        }
     }
 
     /// Whether jobs of this queue pass straight on, and where to.
@@ -271,24 +281,18 @@ impl Engine {
 
     /// A job's document is whole and on disk: it is held, or with a queue that does not hold goes straight on. Both steps
     /// are one commit, so that no crash leaves a job waiting for nobody.
-    pub(crate) async fn arrived(
-        self: &Arc<Self>,
-        trace: TraceId,
-        id: JobId,
-        bytes: u64,
-        sha256: String,
-    ) -> Result<Job, ReleaseError> {
+    pub(crate) async fn arrived(self: &Arc<Self>, work: Work, bytes: u64, sha256: String) -> Result<Job, ReleaseError> {
         let job = self
-            .change_by(id, |job| {
-                let mut events = job_life::step(job, trace, JobInput::Arrived { bytes, sha256 })?;
+            .change_by(work.id, |job| {
+                let mut events = job_life::step(job, work.trace, JobInput::Arrived { bytes, sha256 })?;
                 if let Some(printer) = self.passes_on(&job.queue) {
-                    events.extend(job_life::step(job, trace, JobInput::Release { printer, device: None })?);
+                    events.extend(job_life::step(job, work.trace, JobInput::Release { printer, device: None })?);
                 }
                 Ok(events)
             })
             .await?;
         if job.state == JobState::Releasing {
-            self.hand_over(trace, &job);
+            self.hand_over(work, &job);
         }
         Ok(job)
     }
@@ -336,9 +340,41 @@ impl Engine {
 pub(crate) mod tests {
     use std::collections::BTreeMap;
 
-    use cardinal_domain::job::NewJob;
+    use cardinal_domain::{job::NewJob, plan::Change};
+    use cardinal_store::Durability;
 
     use super::*;
+
+    /// An engine with the folder printer `west`, and a held job.
+    pub(crate) async fn an_engine() -> (tempfile::TempDir, Arc<Engine>, Job) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store.db"), Durability::Process).await.unwrap();
+        let uri = "folder:./delivered".to_owned().try_into().unwrap();
+        let west = cardinal_domain::site::Printer { name: "west".parse().unwrap(), uri };
+        store.apply(&[Change::PutPrinter(west)], vec![]).await.unwrap();
+        let (spool, base) = (folder.path().join("spool"), folder.path().to_owned());
+        let limits = ReleaseLimits::default();
+        let engine = Release::start(store, ReleaseOptions { spool, base, limits }).await.unwrap().engine;
+        let job = a_job();
+        engine.store.restore_job(&job, vec![]).await.unwrap();
+        engine.spool.begin(job.id, 10).await.unwrap().finish().await.unwrap();
+        (folder, engine, job)
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_gone_is_replaced() {
+        let (_folder, engine, job) = an_engine().await;
+        let west: PrinterName = "west".parse().unwrap();
+        lock(&engine.workers).insert(west.clone(), mpsc::unbounded_channel().0);
+        let release = Release { engine };
+        release.release(TraceId::new(), job.id, west).await.unwrap();
+        let delivered = async {
+            while release.engine.store.job(job.id).await.unwrap().unwrap().state != JobState::Delivered {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), delivered).await.unwrap();
+    }
 
     pub(crate) fn a_job() -> Job {
         let new = NewJob {

@@ -3,8 +3,16 @@
 //! The same for a job just taken, one whose transfer was lost, and one that was under way when the host died: the printer's
 //! own job list says what became of it. Where the list cannot say, the job is held again as "may have printed", and only a
 //! person sends it again.
+//!
+//! Some printers keep no list of what they have done. A job that such a printer was seen at work on, and that is then gone
+//! from its lists without having been seen to fail, is taken to be done, provided that the printer says that it has run
+//! without a break since (`printer-up-time`): one that was switched off in the middle forgets its jobs, too. A job that was
+//! never seen at work, or whose printer had stopped (`processing-stopped`), is in doubt.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use cardinal_domain::{
     job::{Job, JobState},
@@ -22,6 +30,9 @@ use crate::{
     engine::Engine,
 };
 
+/// A job that takes no longer than this is asked about often: somebody stands there.
+const SOON: Duration = Duration::from_secs(60);
+
 /// Follows the job in a task of its own.
 pub(crate) fn spawn(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job: Job) {
     let (engine_, printer) = (Arc::clone(engine), printer.clone());
@@ -29,7 +40,9 @@ pub(crate) fn spawn(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job
         let engine = engine_;
         let stop = engine.stop.clone();
         // Stopped half-way the job stays as it is; the next start goes on from there.
-        if let Some(input) = stop.run_until_cancelled(ending(&engine, &printer, work, &job)).await {
+        let ending = Engine::without_panic(ending(&engine, &printer, work, &job));
+        if let Some(input) = stop.run_until_cancelled(ending).await {
+            let input = input.unwrap_or_else(|| doubtful("an error inside the host broke it off".to_owned()));
             engine.commit(work.trace, job.id, input).await;
         }
     });
@@ -42,7 +55,8 @@ async fn ending(engine: &Engine, printer: &PrinterName, work: Work, job: &Job) -
         // A file has its final name only once it is whole.
         Some(PrinterUri::Folder(path)) if folder::is_there(&engine.base.join(&path), job).await => JobInput::Done,
         Some(PrinterUri::Folder(path)) => {
-            doubtful(format!("the host stopped while it was sent, and folder {path} does not have it"))
+            tracing::warn!(job = %job.id, path, "the folder does not have it");
+            doubtful(format!("the host stopped while it was sent, and printer {:?} does not have it", printer.as_str()))
         }
         Some(PrinterUri::Ipp(uri)) => {
             let printer = IppPrinter::new(engine, printer, &uri);
@@ -61,8 +75,9 @@ async fn watch(engine: &Engine, printer: &IppPrinter<'_>, work: Work, job: &Job)
     let mut pauses = engine.limits.polling();
     let mut remote = job.remote;
     let mut taken = job.state == JobState::Printing;
+    let mut last_at_work = None;
     loop {
-        match printer.look(job.id, remote).await {
+        match printer.look(job, remote, !work.taken_up).await {
             Ok(Some(seen)) => {
                 heard = Instant::now();
                 remote = seen.id.or(remote);
@@ -71,7 +86,7 @@ async fn watch(engine: &Engine, printer: &IppPrinter<'_>, work: Work, job: &Job)
                     taken = true;
                 }
                 match seen.verdict() {
-                    Verdict::Going => {}
+                    Verdict::Going => last_at_work = seen.is_at_work().then(Instant::now),
                     Verdict::Done => return JobInput::Done,
                     Verdict::Failed { reason, maybe_printed } => {
                         let reason = format!("{} {reason}", printer.title());
@@ -79,6 +94,7 @@ async fn watch(engine: &Engine, printer: &IppPrinter<'_>, work: Work, job: &Job)
                     }
                 }
             }
+            Ok(None) if went_on_since(printer, job, last_at_work).await => return JobInput::Done,
             Ok(None) => return doubtful(format!("{} knows nothing of it", printer.title())),
             Err(Unanswered::Refused(why)) => {
                 return doubtful(format!("{} does not tell of its jobs: {why}", printer.title()));
@@ -91,6 +107,17 @@ async fn watch(engine: &Engine, printer: &IppPrinter<'_>, work: Work, job: &Job)
         if begun.elapsed() >= engine.limits.printing_timeout() {
             return doubtful(format!("{} has not finished it in time", printer.title()));
         }
+        if begun.elapsed() >= SOON {
+            pauses.grow_to(engine.limits.slow_polling());
+        }
         tokio::time::sleep(pauses.next()).await;
+    }
+}
+
+/// Whether the printer was last seen at work on the job, and has not been switched off since.
+async fn went_on_since(printer: &IppPrinter<'_>, job: &Job, last_at_work: Option<Instant>) -> bool {
+    match (last_at_work, printer.up_seconds(job).await) {
+        (Some(at_work), Some(up)) => up > at_work.elapsed().as_secs(),
+        _ => false,
     }
 }

@@ -74,6 +74,7 @@ mod tests {
         let theirs: Vec<_> = (2..5).map(|last| permits.take(client(last)).unwrap()).collect();
         assert!(permits.take(client(9)).is_none(), "all are taken");
         drop((mine, theirs));
-        assert_eq!((lock(&permits.taken).all, lock(&permits.taken).by_client.len()), (0, 0));
+        let taken = lock(&permits.taken);
+        assert_eq!((taken.all, taken.by_client.len()), (0, 0));
     }
 }

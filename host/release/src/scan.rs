@@ -10,10 +10,16 @@ use cardinal_domain::{
     job::{Job, JobState},
     job_life::JobInput,
     names::{JobId, TraceId},
+    time::Timestamp,
 };
-use cardinal_store::JobFilter;
+use cardinal_store::{JobFilter, Store, StoreError};
 
-use crate::{ReleaseError, engine::Engine, spool::Found};
+use crate::{
+    ReleaseError,
+    delivery::{DOCUMENT_MISSING, Work},
+    engine::Engine,
+    spool::Found,
+};
 
 /// What is to be done about a job.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +30,8 @@ enum Mend {
     Restore,
     /// It arrived whole, but the store was not told.
     Arrive,
+    /// It was cancelled because its document was gone, and the document is back: hold it again.
+    Reopen,
     /// Its header is gone or torn: write it anew from the row.
     Header,
     /// There is nothing left to print.
@@ -44,15 +52,22 @@ fn decide(row: Option<&Job>, found: &Found) -> Mend {
     match job.state {
         Receiving if whole => Mend::Arrive,
         Receiving => Mend::Cancel("the host stopped before its document was whole"),
-        Held | Releasing if found.document != Some(job.bytes) => Mend::Cancel("its document is missing from the spool"),
+        Held | Releasing if found.document != Some(job.bytes) => Mend::Cancel(DOCUMENT_MISSING),
         Held | Releasing if found.header.is_none() => Mend::Header,
         Held => Mend::Nothing,
         Releasing | Sending | Printing => Mend::Deliver,
+        Cancelled if whole && job.reason == DOCUMENT_MISSING => Mend::Reopen,
         Delivered | Cancelled if found.document.is_some() || found.header.is_some() => {
             Mend::Rubbish("its job is at its end")
         }
         Delivered | Cancelled => Mend::Nothing,
     }
+}
+
+/// How many jobs are open whose document came.
+pub(crate) async fn with_documents(store: &Store) -> Result<usize, StoreError> {
+    let open = store.jobs(&JobFilter { open: true, limit: i64::MAX, ..JobFilter::default() }).await?;
+    Ok(open.iter().filter(|job| !job.sha256.is_empty()).count())
 }
 
 /// Mends every job of the spool and of the store.
@@ -75,15 +90,16 @@ async fn mend_one(engine: &Arc<Engine>, id: JobId, row: Option<Job>, found: Foun
     match (mend, row, found.header) {
         (Mend::Restore, _, Some(header)) => restore(engine, trace, header).await,
         (Mend::Arrive, Some(_), Some(header)) => {
-            engine.arrived(trace, id, header.bytes, header.sha256).await?;
+            engine.arrived(Work::taken_up(trace, id), header.bytes, header.sha256).await?;
         }
         (Mend::Header, Some(job), _) => {
             rewrite_header(engine, &job).await;
             if job.state == JobState::Releasing {
-                engine.hand_over(trace, &job);
+                engine.hand_over(Work::taken_up(trace, id), &job);
             }
         }
-        (Mend::Deliver, Some(job), _) => engine.hand_over(trace, &job),
+        (Mend::Deliver, Some(job), _) => engine.hand_over(Work::taken_up(trace, id), &job),
+        (Mend::Reopen, ..) => reopen(engine, trace, id).await?,
         (Mend::Cancel(reason), _, _) => {
             engine.change(trace, id, JobInput::Cancel { reason: reason.to_owned() }).await?;
         }
@@ -107,6 +123,8 @@ async fn restore(engine: &Engine, trace: TraceId, header: Job) {
         printer: None,
         device: None,
         remote: None,
+        // So is how often it was released; no attempt that a printer may still list has this count.
+        attempt: u32::try_from(Timestamp::now().0.saturating_sub(header.created.0) / 1_000).unwrap_or(u32::MAX / 2),
         ..header
     };
     let message = format!("job {} was put back from the spool; whether it was printed is not known", job.number);
@@ -116,6 +134,20 @@ async fn restore(engine: &Engine, trace: TraceId, header: Job) {
         let error = &error as &dyn std::error::Error;
         tracing::error!(job = %job.id, number = job.number, error, "a job cannot be put back from the spool");
     }
+}
+
+/// The one way back from an end: the end was a mistake.
+async fn reopen(engine: &Engine, trace: TraceId, id: JobId) -> Result<(), ReleaseError> {
+    let reopened = engine.change_by(id, |job| {
+        job.state = JobState::Held;
+        job.reason = "its document was missing from the spool and is back".to_owned();
+        job.doubtful |= job.printer.is_some();
+        job.changed = Timestamp::now();
+        let message = format!("job {} is held again: {}", job.number, job.reason);
+        let event = EventBody::new(trace, EventKind::JobRecovered, message).job(id);
+        Ok(vec![event.fact("queue", job.queue.to_string())])
+    });
+    reopened.await.map(drop)
 }
 
 async fn rewrite_header(engine: &Engine, job: &Job) {
@@ -164,6 +196,16 @@ mod tests {
             let row = state.map(|state| Job { state, ..a_job() });
             let found = Found { document, header: header.then(a_job) };
             assert_eq!(decide(row.as_ref(), &found), expected, "{state:?} {document:?} {header}");
+        }
+        let missing = Job { state: Cancelled, reason: gone.to_owned(), ..a_job() };
+        for (document, header, expected) in [
+            (Some(5), true, Mend::Reopen),
+            (Some(4), true, Mend::Rubbish("its job is at its end")),
+            (None, true, Mend::Rubbish("its job is at its end")),
+            (None, false, Mend::Nothing),
+        ] {
+            let found = Found { document, header: header.then(a_job) };
+            assert_eq!(decide(Some(&missing), &found), expected, "{document:?} {header}");
         }
     }
 }

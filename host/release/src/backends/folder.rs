@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cardinal_domain::job::Job;
+use cardinal_domain::{job::Job, names::PrinterName};
 
 use super::{Failure, Sent};
 
@@ -20,20 +20,22 @@ fn file_name(job: &Job) -> String {
         "text/plain" => "txt",
         _ => "prn",
     };
-    format!("{}-{}.{ending}", job.number, job.id)
+    // One for each attempt, so that the file of an earlier one is not taken for this one.
+    let attempt = if job.attempt > 1 { format!(".{}", job.attempt) } else { String::new() };
+    format!("{}-{}{attempt}.{ending}", job.number, job.id)
 }
 
 /// Writes the document into the folder.
-pub(crate) async fn deliver(folder: &Path, job: &Job, document: tokio::fs::File) -> Sent {
+pub(crate) async fn deliver(printer: &PrinterName, folder: &Path, job: &Job, document: tokio::fs::File) -> Sent {
     let (folder, name) = (folder.to_owned(), file_name(job));
-    let shown = folder.display().to_string();
     let document = document.into_std().await;
     let written = tokio::task::spawn_blocking(move || write(&folder, &name, document)).await.map_err(io::Error::other);
     match written {
         Ok(Ok(())) => Sent::Done,
-        Ok(Err(error)) | Err(error) => {
-            Sent::Failed(Failure::again(format!("folder {shown} cannot be written: {error}")))
-        }
+        Ok(Err(error)) | Err(error) => Sent::Failed(Failure::again(format!(
+            "the folder of printer {:?} cannot be written: {error}",
+            printer.as_str()
+        ))),
     }
 }
 

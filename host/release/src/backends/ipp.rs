@@ -1,7 +1,7 @@
 //! An IPP printer: sends a document with Print-Job, and asks about it afterwards.
 //!
 //! Our job id travels in `job-name`, because a client cannot set `job-uuid`: that is how a job is found again in the
-//! printer's list. Everything a printer answers is hostile: bounded, typed, and shown only as plain cut text. It can lead
+//! printer's list. It stands first there, where no printer cuts it, with the count of the attempt. Everything a printer answers is hostile: bounded, typed, and shown only as plain cut text. It can lead
 //! us to no other address.
 
 use std::{
@@ -36,8 +36,10 @@ use crate::{
 
 /// How much of a document is read at a time.
 const PIECE: usize = 64 << 10;
-/// The longest `job-name` sent, in bytes: printers cut longer ones, and the job id at its end must stay.
+/// The longest `job-name` sent, in bytes: printers cut longer ones.
 const LONGEST_NAME: usize = 127;
+/// A name cut shorter than this is not known again: it may hold no more than the time of day.
+const SHORTEST_CUT: usize = 20;
 /// How many jobs of a printer's list are looked through; the newest come first.
 const LIST_LENGTH: i32 = 500;
 const ASKED_OF_A_JOB: [&str; 7] = [
@@ -84,7 +86,7 @@ impl Seen {
         let value = |name| group.get(name).map(IppAttribute::value);
         Self {
             id: value("job-id").and_then(as_integer).filter(|id| *id > 0),
-            name: value("job-name").and_then(as_text),
+            name: value("job-name").and_then(as_text).filter(|name| !name.is_empty()),
             state: value("job-state").and_then(as_integer),
             reasons: value("job-state-reasons")
                 .map(each)
@@ -99,8 +101,23 @@ impl Seen {
         }
     }
 
-    fn is(&self, id: JobId) -> bool {
-        self.name.as_ref().is_some_and(|name| name.contains(&id.to_string()))
+    /// Whether the name says that it is this attempt at this job.
+    fn is(&self, job: &Job) -> bool {
+        self.name.as_ref().is_some_and(|name| name.starts_with(&tag(job)))
+    }
+
+    /// Whether it is our job, being what the printer has under the number that it gave our job. If it did so just now
+    /// (`live`), only the id of another job in the name speaks against it. After a restart the printer may have begun its
+    /// numbers anew, and the name, as far as it is told and not cut, must be ours.
+    fn fits(&self, job: &Job, live: bool) -> bool {
+        let Some(name) = &self.name else { return true };
+        let cut = name.len() >= SHORTEST_CUT && remote_name(job).starts_with(name);
+        self.is(job) || cut || (live && !is_tagged(name))
+    }
+
+    /// Whether the printer is at work on it.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.state == Some(Remote::Processing as i32)
     }
 
     /// The state alone is not trusted: printers end jobs as completed that they could not read.
@@ -154,9 +171,9 @@ impl<'e> IppPrinter<'e> {
         Self { name, uri, engine, limits: &engine.limits }
     }
 
-    /// The printer in words.
+    /// The printer in words. Its address is not told: reasons are shown to those who print.
     pub(crate) fn title(&self) -> String {
-        format!("printer {:?} ({})", self.name.as_str(), self.uri)
+        format!("printer {:?}", self.name.as_str())
     }
 
     /// Sends the job, and waits while the printer says that it is busy.
@@ -183,7 +200,7 @@ impl<'e> IppPrinter<'e> {
             }
         };
         let operation = vec![
-            attribute("requesting-user-name", values::name(&job.owner)),
+            asker(job),
             attribute("job-name", values::name(&remote_name(job))),
             attribute("ipp-attribute-fidelity", IppValue::Boolean(false)),
             attribute("document-format", values::mime(&job.format)),
@@ -238,24 +255,26 @@ impl<'e> IppPrinter<'e> {
         }
     }
 
-    /// What the printer's list says of our job. None: the list does not have it.
-    pub(crate) async fn look(&self, id: JobId, remote: Option<i32>) -> Result<Option<Seen>, Unanswered> {
+    /// What the printer's list says of our job. None: the list does not have it. `live`: the printer gave it this number
+    /// while we ran.
+    pub(crate) async fn look(&self, job: &Job, remote: Option<i32>, live: bool) -> Result<Option<Seen>, Unanswered> {
         if let Some(remote) = remote {
             let asked = vec![
                 attribute("job-id", IppValue::Integer(remote)),
+                asker(job),
                 attribute("requested-attributes", values::keywords(&ASKED_OF_A_JOB)),
             ];
             let answer = self.ask(Operation::GetJobAttributes, asked).await?;
             if answer.header.status_code().is_success() {
                 let seen = answer.attributes.first_of(DelimiterTag::JobAttributes).map(Seen::of).unwrap_or_default();
-                // A printer that began its numbers anew has another job under this one; one that tells no names is believed.
-                if seen.name.is_none() || seen.is(id) {
+                if seen.fits(job, live) {
                     return Ok(Some(seen));
                 }
             }
         }
         for which in ["not-completed", "completed"] {
             let asked = vec![
+                asker(job),
                 attribute("which-jobs", values::keyword(which)),
                 attribute("limit", IppValue::Integer(LIST_LENGTH)),
                 attribute("requested-attributes", values::keywords(&ASKED_OF_A_JOB)),
@@ -269,7 +288,7 @@ impl<'e> IppPrinter<'e> {
                 | StatusCode::ServerErrorTemporaryError => return Err(Unanswered::Unreachable(words(&answer))),
                 _ => return Err(Unanswered::Refused(words(&answer))),
             }
-            let seen = answer.attributes.groups_of(DelimiterTag::JobAttributes).map(Seen::of).find(|seen| seen.is(id));
+            let seen = answer.attributes.groups_of(DelimiterTag::JobAttributes).map(Seen::of).find(|seen| seen.is(job));
             if seen.is_some() {
                 return Ok(seen);
             }
@@ -277,8 +296,17 @@ impl<'e> IppPrinter<'e> {
         Ok(None)
     }
 
+    /// How long the printer has been up. None: it does not tell.
+    pub(crate) async fn up_seconds(&self, job: &Job) -> Option<u64> {
+        let asked = vec![asker(job), attribute("requested-attributes", values::keyword("printer-up-time"))];
+        let answer = self.ask(Operation::GetPrinterAttributes, asked).await.ok()?;
+        let up = answer.get(DelimiterTag::PrinterAttributes, "printer-up-time").and_then(as_integer)?;
+        u64::try_from(up).ok()
+    }
+
     async fn ask(&self, operation: Operation, asked: Vec<IppAttribute>) -> Result<Message, Unanswered> {
         let body = reqwest::Body::from(self.head(operation, asked, Vec::new()));
+        let _permit = self.engine.may_ask(self.name).await;
         match tokio::time::timeout(self.limits.answer_timeout(), self.post(body)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(Posted::Unreachable(why) | Posted::Lost(why))) => Err(Unanswered::Unreachable(why)),
@@ -313,6 +341,7 @@ impl<'e> IppPrinter<'e> {
         let url = http_url(self.uri);
         let sent = self.engine.client.post(url).header("content-type", "application/ipp").body(body).send().await;
         let response = sent.map_err(|error| {
+            let error = error.without_url();
             let why = root_cause(&error);
             if error.is_connect() || error.is_builder() { Posted::Unreachable(why) } else { Posted::Lost(why) }
         })?;
@@ -372,17 +401,33 @@ impl Progress {
             let ended = self.ended.load(Ordering::Relaxed);
             let answer = if ended { limits.answer_timeout() } else { Duration::ZERO };
             // Connecting has its own bound, and counts as no progress here.
-            if since.elapsed() >= limits.stall_timeout() + limits.connect_timeout() + answer {
+            if since.elapsed() >= limits.send_stall_timeout() + limits.connect_timeout() + answer {
                 return;
             }
         }
     }
 }
 
-/// What the client called it, and our id, by which it is found again.
+/// Whose job it is: printers tell some things to a job's owner alone.
+fn asker(job: &Job) -> IppAttribute {
+    attribute("requesting-user-name", values::name(&job.owner))
+}
+
+/// What a job is found again by: `[job id.attempt]`.
+fn tag(job: &Job) -> String {
+    format!("[{}.{}]", job.id, job.attempt)
+}
+
+/// Whether a name begins like one of ours, whosever it is.
+fn is_tagged(name: &str) -> bool {
+    let id = name.strip_prefix('[').and_then(|rest| rest.split_once('.'));
+    id.is_some_and(|(id, _)| id.parse::<JobId>().is_ok())
+}
+
+/// What the job is called at the printer: what it is found again by, and what the client called it.
 fn remote_name(job: &Job) -> String {
-    let id = job.id.to_string();
-    format!("{} [{id}]", cut(&job.name, LONGEST_NAME - id.len() - 3))
+    let name = format!("{} {}", tag(job), job.name);
+    cut(&name, LONGEST_NAME).trim_end().to_owned()
 }
 
 /// The address for HTTP; port 631 where none is named.
@@ -457,11 +502,46 @@ mod tests {
 
     #[test]
     fn the_id_survives_any_name() {
-        let job = Job { name: "ö".repeat(300), ..a_job() };
+        let job = Job { name: "ö".repeat(300), attempt: 1, ..a_job() };
         let name = remote_name(&job);
         assert!(name.len() <= LONGEST_NAME);
-        assert!(Seen { name: Some(name), ..Seen::default() }.is(job.id));
-        assert!(!Seen { name: Some("letter".to_owned()), ..Seen::default() }.is(job.id));
+        assert!(named(&name).is(&job));
+        assert!(named(cut(&name, 60)).is(&job), "a printer may cut it");
+        assert!(!named("letter").is(&job));
+    }
+
+    fn named(name: &str) -> Seen {
+        Seen { name: Some(name.to_owned()), ..Seen::default() }
+    }
+
+    #[test]
+    fn another_attempt_is_another_job() {
+        let job = Job { attempt: 2, ..a_job() };
+        for attempt in [1, 3, 20] {
+            assert!(!named(&remote_name(&Job { attempt, ..job.clone() })).is(&job), "{attempt}");
+        }
+        // Nor is a job whose owner called it so.
+        let other = Job { name: remote_name(&job), ..a_job() };
+        assert!(!named(&remote_name(&other)).is(&job));
+    }
+
+    #[test]
+    fn a_number_is_believed_unless_the_name_speaks_against_it() {
+        let job = Job { attempt: 1, ..a_job() };
+        let name = remote_name(&job);
+        let other = remote_name(&Job { attempt: 1, ..a_job() });
+        for (seen, live, after_a_restart) in [
+            (Seen::default(), true, true),
+            (named(&name), true, true),
+            (named(name.get(..30).unwrap()), true, true),
+            (named(name.get(..10).unwrap()), true, false),
+            (named("smbprn.00000042"), true, false),
+            (named(&other), false, false),
+            (named(&remote_name(&Job { attempt: 2, ..job.clone() })), false, false),
+        ] {
+            assert_eq!(seen.fits(&job, true), live, "{seen:?}");
+            assert_eq!(seen.fits(&job, false), after_a_restart, "{seen:?}");
+        }
     }
 
     #[test]

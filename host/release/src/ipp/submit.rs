@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     ReleaseError,
+    delivery::Work,
     engine::{Engine, lock},
     spool::{Incoming, SpoolError},
     values::attribute,
@@ -43,8 +44,14 @@ pub(crate) async fn print(engine: &Arc<Engine>, call: &Call, document: &mut Docu
     let (new, unsupported) = wishes(call)?;
     check_accepting(&call.queue)?;
     check_not_empty(engine, document).await?;
-    let job = engine.store.announce_job(new).await?;
-    let job = receive(engine, job, document).await?;
+    let owned = Arc::clone(engine);
+    let announced = engine.to_its_end(async move {
+        let job = owned.store.announce_job(new).await?;
+        Ok::<_, Refusal>(Arrival::of(&owned, job))
+    });
+    // The guard comes with the commit: where nobody waits for it any more, it is dropped, and so discards the job.
+    let arrival = announced.await??;
+    let job = receive(engine, arrival, document).await?;
     Ok(Answer { unsupported, groups: vec![jobs::short(call, &job)] })
 }
 
@@ -87,15 +94,18 @@ pub(crate) async fn send(engine: &Arc<Engine>, call: &Call, document: &mut Docum
     if !lock(&engine.announced).remove(&job.id) {
         return Err(Refusal::new(StatusCode::ClientErrorNotPossible, "this job waits for no document"));
     }
+    let mut arrival = Arrival::of(engine, job);
     if let Err(refusal) = check_not_empty(engine, document).await {
-        discard(engine, TraceId::new(), job.id, "its document is empty").await;
+        arrival.ends("its document is empty").await;
         return Err(refusal);
     }
-    let job = match format {
-        Some(format) => with_format(engine, job, format).await?,
-        None => job,
-    };
-    let job = receive(engine, job, document).await?;
+    if let Some(format) = format
+        && let Err(refusal) = arrival.take_format(format).await
+    {
+        arrival.ends("the store could not take its format").await;
+        return Err(refusal);
+    }
+    let job = receive(engine, arrival, document).await?;
     Ok(Answer::of(jobs::short(call, &job)))
 }
 
@@ -147,18 +157,6 @@ fn format(call: &Call) -> Result<Option<String>, Refusal> {
     Err(refusal)
 }
 
-/// The format is known only with the document where it came in two operations.
-async fn with_format(engine: &Engine, job: Job, format: String) -> Result<Job, Refusal> {
-    if job.format == format {
-        return Ok(job);
-    }
-    let changed = engine.change_by(job.id, |job| {
-        job.format = format;
-        Ok(Vec::new())
-    });
-    changed.await.map_err(|error| Refusal::internal(&error))
-}
-
 async fn check_not_empty(engine: &Engine, document: &mut Document) -> Result<(), Refusal> {
     match next(engine, document).await {
         Ok([]) => Err(Refusal::bad("the document is empty")),
@@ -206,6 +204,33 @@ struct Arrival {
     job: Option<Job>,
 }
 
+impl Arrival {
+    fn of(engine: &Arc<Engine>, job: Job) -> Self {
+        Self { engine: Arc::clone(engine), trace: TraceId::new(), job: Some(job) }
+    }
+
+    /// The format is known only with the document where it came in two operations.
+    async fn take_format(&mut self, format: String) -> Result<(), Refusal> {
+        let Some(job) = self.job.as_mut().filter(|job| job.format != format) else { return Ok(()) };
+        let changed = self.engine.change_by(job.id, |job| {
+            job.format = format;
+            Ok(Vec::new())
+        });
+        *job = changed.await.map_err(|error| Refusal::internal(&error))?;
+        Ok(())
+    }
+
+    /// The job comes to nothing, and why.
+    async fn ends(mut self, reason: &'static str) {
+        let Some(job) = self.job.take() else { return };
+        let (engine, trace) = (Arc::clone(&self.engine), self.trace);
+        let discarded = self.engine.to_its_end(async move { discard(&engine, trace, job.id, reason).await });
+        if let Err(error) = discarded.await {
+            tracing::error!(%error, "a job that did not arrive is not cancelled");
+        }
+    }
+}
+
 impl Drop for Arrival {
     fn drop(&mut self) {
         // Without a runtime the host is gone; the next start does the same.
@@ -220,14 +245,13 @@ impl Drop for Arrival {
 
 /// Takes the document in. This part ends with the connection, so that a broken one is never taken for a whole document;
 /// what follows the last byte runs to its end by itself.
-async fn receive(engine: &Arc<Engine>, job: Job, document: &mut Document) -> Result<Job, Refusal> {
-    let trace = TraceId::new();
-    let id = job.id;
-    let mut arrival = Arrival { engine: Arc::clone(engine), trace, job: Some(job) };
+async fn receive(engine: &Arc<Engine>, mut arrival: Arrival, document: &mut Document) -> Result<Job, Refusal> {
+    let trace = arrival.trace;
+    let Some(id) = arrival.job.as_ref().map(|job| job.id) else { return Err(Refusal::bad("no job")) };
     let copied = copy(engine, id, document).await;
     let Some(job) = arrival.job.take() else { return Err(Refusal::bad("no job")) };
     let owned = Arc::clone(engine);
-    let finished = engine.tasks.spawn(async move {
+    let finished = engine.to_its_end(async move {
         let kept = match copied {
             Ok(incoming) => keep(&owned, trace, &job, incoming).await,
             Err(broken) => Err(broken),
@@ -240,7 +264,7 @@ async fn receive(engine: &Arc<Engine>, job: Job, document: &mut Document) -> Res
             }
         }
     });
-    finished.await.map_err(|error| Refusal::internal(&error))?
+    finished.await?
 }
 
 async fn copy(engine: &Engine, id: JobId, document: &mut Document) -> Result<Incoming, Broken> {
@@ -267,7 +291,7 @@ async fn keep(engine: &Engine, trace: TraceId, job: &Job, incoming: Incoming) ->
 }
 
 async fn held(engine: &Arc<Engine>, trace: TraceId, id: JobId, bytes: u64, sha256: String) -> Result<Job, Refusal> {
-    match engine.arrived(trace, id, bytes, sha256).await {
+    match engine.arrived(Work::new(trace, id), bytes, sha256).await {
         Ok(job) => Ok(job),
         Err(ReleaseError::Refused(_)) => {
             engine.remove_files(id).await;
@@ -280,10 +304,17 @@ async fn held(engine: &Arc<Engine>, trace: TraceId, id: JobId, bytes: u64, sha25
     }
 }
 
-/// Nothing remains of it but a cancelled row. Where even that cannot be written, the next start writes it.
-async fn discard(engine: &Engine, trace: TraceId, id: JobId, reason: &str) {
-    if let Err(error) = engine.change(trace, id, JobInput::Cancel { reason: reason.to_owned() }).await {
-        tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "a job that did not arrive is not cancelled yet");
-        engine.remove_files(id).await;
+/// Nothing remains of it but a cancelled row. Where that cannot be written now, it is written as soon as it can be, by the
+/// next start at the latest.
+async fn discard(engine: &Arc<Engine>, trace: TraceId, id: JobId, reason: &str) {
+    let input = JobInput::Cancel { reason: reason.to_owned() };
+    let Err(error) = engine.change(trace, id, input.clone()).await else { return };
+    tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "a job that did not arrive is not cancelled yet");
+    engine.remove_files(id).await;
+    if let ReleaseError::Store(_) = error {
+        let owned = Arc::clone(engine);
+        engine.spawn(async move {
+            owned.commit(trace, id, input).await;
+        });
     }
 }

@@ -12,6 +12,7 @@ use cardinal_domain::{
     job::{Job, JobState},
     names::TraceId,
 };
+use cardinal_release::ReleaseLimits;
 use ipp::{
     model::{JobState as Remote, Operation, StatusCode},
     value::IppValue,
@@ -42,7 +43,7 @@ async fn a_printer_gets_the_document_and_the_wishes() {
     let done = host.until(&job, JobState::Delivered).await;
     assert_eq!(done.remote, Some(1));
     let seen = printer.jobs().remove(0);
-    assert_eq!(seen.name, format!("letter [{}]", job.id));
+    assert_eq!(seen.name, format!("[{}.1] letter", job.id));
     assert!(seen.document == document);
     let wishes = [("copies", IppValue::Integer(2)), ("sides", IppValue::new_keyword("two-sided-long-edge").unwrap())];
     assert_eq!(seen.wishes, wishes.map(|(name, value)| (name.to_owned(), value)));
@@ -62,8 +63,8 @@ async fn a_printer_that_is_off_leaves_the_job_held() {
     host.release_to(&job, "east").await;
     let held = host.until(&job, JobState::Held).await;
     assert!(!held.doubtful);
-    let expected = format!("printer \"east\" (ipp://{nobody}/ipp/print) cannot be reached: Connection refused");
-    assert!(held.reason.starts_with(&expected), "{}", held.reason);
+    // Its address is not told: clients are shown the reason.
+    assert!(held.reason.starts_with("printer \"east\" cannot be reached: Connection refused"), "{}", held.reason);
     host.printer("east", &printer.uri()).await;
     host.release_to(&job, "east").await;
     host.until(&job, JobState::Delivered).await;
@@ -165,20 +166,83 @@ async fn jobs_that_pass_on_are_tried_again_in_order() {
 }
 
 #[tokio::test]
-async fn a_waiting_job_can_be_held_again() {
+async fn an_unknown_printer_is_told_with_the_nearest() {
     let host = Host::start().await;
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    host.printer("west", &format!("ipp://{nobody}/ipp/print")).await;
-    let job = host.print("through", PDF).await;
-    eventually("it is tried again", async || host.events(EventKind::JobRetried).await.len() > 1).await;
-    eventually("it is held", async || host.release.hold(TraceId::new(), job.id, "the operator holds it").await.is_ok())
-        .await;
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    let held = host.job(&job).await;
-    assert_eq!((held.state, held.doubtful, held.reason.as_str()), (JobState::Held, false, "the operator holds it"));
-    assert!(host.release.hold(TraceId::new(), job.id, "again").await.is_err());
+    let job = host.print("find-me", PDF).await;
     let error = host.release.release(TraceId::new(), job.id, "wst".parse().unwrap()).await.unwrap_err();
     assert!(error.to_string().contains("did you mean \"west\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_release_goes_on_when_nobody_waits_for_it() {
+    let host = Host::start().await;
+    let job = host.print("find-me", PDF).await;
+    let mut release = Box::pin(host.release.release(TraceId::new(), job.id, "west".parse().unwrap()));
+    // As when the client of the API hangs up: polled once, then dropped.
+    let polled = std::future::poll_fn(|context| std::task::Poll::Ready(release.as_mut().poll(context))).await;
+    assert!(polled.is_pending());
+    drop(release);
+    host.until(&job, JobState::Delivered).await;
+}
+
+#[tokio::test]
+async fn a_number_is_enough_where_the_printer_tells_other_names() {
+    for name in ["smbprn.00000042", "[0199"] {
+        let (host, printer, job) = with_printer(&[]).await;
+        printer.calls_all(name);
+        let done = host.until(&job, JobState::Delivered).await;
+        assert_eq!(done.remote, Some(1));
+        let asked = printer.askers();
+        assert!(!asked.is_empty() && asked.iter().all(|user| user.as_deref() == Some("ada")), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_listed_of_an_earlier_attempt_is_not_taken_for_this_one() {
+    let (host, printer, job) = with_printer(&[Next::End(Remote::Canceled, "none", None), Next::LoseAll]).await;
+    assert!(host.until(&job, JobState::Held).await.doubtful);
+    host.release_to(&job, "east").await;
+    let held = host.until(&job, JobState::Held).await;
+    assert!(held.doubtful && held.reason.ends_with("knows nothing of it"), "{}", held.reason);
+    assert_eq!((printer.requests(), held.attempt), (2, 2));
+}
+
+#[tokio::test]
+async fn a_printer_without_a_history_is_done_unless_it_was_switched_off() {
+    for (up, state) in [(100, JobState::Delivered), (0, JobState::Held)] {
+        let (host, printer, job) = with_printer(&[Next::End(Remote::Processing, "none", None)]).await;
+        printer.is_up_for(up);
+        eventually("it was seen at work", async || printer.jobs().first().is_some_and(|seen| seen.asked > 1)).await;
+        printer.forget();
+        let end = host.until(&job, state).await;
+        assert_eq!(end.doubtful, state == JobState::Held, "{up}: {}", end.reason);
+    }
+}
+
+#[tokio::test]
+async fn a_printer_that_pauses_in_the_middle_is_waited_for() {
+    let limits = ReleaseLimits { stall_timeout_s: 1, send_stall_timeout_s: 30, ..crate::common::limits() };
+    let host = Host::start_with(limits).await;
+    let printer = FakePrinter::start(&[]).await;
+    // Out of paper: it takes the connection, and for a while not one byte.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (front, behind) = (listener.local_addr().unwrap(), printer.address);
+    tokio::spawn(async move {
+        let mut pause = Duration::from_secs(4);
+        loop {
+            let (mut from, _) = listener.accept().await.unwrap();
+            tokio::time::sleep(std::mem::take(&mut pause)).await;
+            tokio::spawn(async move {
+                let mut to = tokio::net::TcpStream::connect(behind).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+            });
+        }
+    });
+    host.printer("east", &format!("ipp://{front}/ipp/print")).await;
+    let job = host.print("find-me", &vec![b'x'; 24 << 20]).await;
+    host.release_to(&job, "east").await;
+    host.until(&job, JobState::Delivered).await;
+    assert_eq!(printer.requests(), 1);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+use tower::ServiceExt as _;
 
 fn status(answer: &ipp::request::IppRequestResponse) -> StatusCode {
     answer.header().status_code()
@@ -136,6 +137,26 @@ async fn a_client_that_goes_away_leaves_nothing() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_dropped_anywhere_leaves_no_job_half_way() {
+    let limits = ReleaseLimits { multiple_operation_timeout_s: 1, ..crate::common::limits() };
+    let host = Host::start_with(limits).await;
+    let client: SocketAddr = "127.0.0.1:9".parse().unwrap();
+    for round in 0..40 {
+        for operation in [Operation::PrintJob, Operation::CreateJob, Operation::CancelMyJobs] {
+            let router = host.release.router().layer(MockConnectInfo(client));
+            let document = if operation == Operation::PrintJob { PDF } else { b"" };
+            let body = [&host.request(operation, "through").to_bytes()[..], document].concat();
+            let request = axum::http::Request::post("/queues/through").header("host", "h");
+            let request = request.header("content-type", "application/ipp").body(axum::body::Body::from(body)).unwrap();
+            // As when the connection goes: the handler is dropped wherever it stands.
+            let _ = tokio::time::timeout(Duration::from_micros(round * 150), router.oneshot(request)).await;
+        }
+    }
+    eventually("every job is at an end", async || host.jobs().await.iter().all(|job| job.state.is_final())).await;
+    assert!(host.spooled().is_empty());
+}
+
 #[tokio::test]
 async fn a_client_that_stops_sending_is_given_up() {
     let host = Host::start().await;
@@ -168,7 +189,7 @@ async fn a_document_that_is_too_large_leaves_nothing() {
 #[tokio::test]
 async fn a_spool_that_cannot_be_written_refuses() {
     let host = Host::start().await;
-    std::fs::remove_dir(host.folder.path().join("spool")).unwrap();
+    std::fs::remove_dir_all(host.folder.path().join("spool")).unwrap();
     let print = host.request(Operation::PrintJob, "find-me");
     let answer = host.send("find-me", &print, PDF).await;
     assert_eq!(status(&answer), StatusCode::ServerErrorTemporaryError);
@@ -350,7 +371,16 @@ async fn other_networks_are_let_in_by_the_list_alone() {
         assert_eq!(answer.status(), expected, "{client}");
         server.abort();
     }
+    // Which queues there are is not told to those who are not let in; the request is not read.
+    for (client, expected) in [("198.51.100.7:9", 403), ("127.0.0.1:9", 200)] {
+        let router = host.release.router().layer(MockConnectInfo(client.parse::<SocketAddr>().unwrap()));
+        let request = axum::http::Request::post("/queues/nowhere").header("host", "h");
+        let body = host.request(Operation::GetJobs, "nowhere").to_bytes();
+        let request = request.header("content-type", "application/ipp").body(axum::body::Body::from(body)).unwrap();
+        assert_eq!(router.oneshot(request).await.unwrap().status(), expected, "{client}");
+    }
     let refused = host.events(EventKind::JobRefused).await;
-    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused.last().unwrap().contains("no such queue"), "{refused:?}");
+    assert_eq!(refused.len(), 2, "{refused:?}");
     assert!(refused[0].contains("192.0.2.1") && refused[0].contains("allow"), "{refused:?}");
 }

@@ -136,7 +136,7 @@ async fn a_real_printer_prints() {
                 Ok(vec![])
             });
             back.await.unwrap().unwrap().unwrap();
-            assert_eq!(fs::read_dir(folder.join("spool")).unwrap().count(), 0);
+            assert_eq!(fs::read_dir(folder.join("spool")).unwrap().count(), 1);
         })
         .await;
     host.until(&third, JobState::Delivered).await;

@@ -23,13 +23,120 @@ async fn set(store: &Store, job: &Job, state: JobState, printer: &str) {
 }
 
 #[tokio::test]
-async fn a_held_job_stays_and_a_releasing_one_is_delivered() {
+async fn a_held_job_stays_and_a_released_one_waits_for_another_tap() {
     let host = Host::start().await;
     let (held, releasing) = (host.print("find-me", PDF).await, host.print("find-me", PDF).await);
     let host = host.restart(async |store, _| set(store, &releasing, JobState::Releasing, "west").await).await;
-    host.until(&releasing, JobState::Delivered).await;
+    let back = host.until(&releasing, JobState::Held).await;
+    let reason = "the host restarted before it was sent; show the card again";
+    assert_eq!((back.doubtful, back.reason.as_str()), (false, reason));
     assert_eq!(host.job(&held).await, held);
-    assert_eq!(host.delivered().len(), 1);
+    assert_eq!(host.delivered().len(), 0);
+    host.release_to(&back, "west").await;
+    host.until(&back, JobState::Delivered).await;
+}
+
+/// A power cut can take the last moments of the store: a job that it has as released may have been sent.
+#[tokio::test]
+async fn a_released_job_is_looked_up_before_anything_is_done() {
+    for (queue, listed, state, sent) in [
+        ("find-me", true, JobState::Delivered, 0),
+        ("find-me", false, JobState::Held, 0),
+        ("through", true, JobState::Delivered, 0),
+        ("through", false, JobState::Delivered, 1),
+    ] {
+        let host = Host::start().await;
+        let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        host.printer("east", &format!("ipp://{nobody}/ipp/print")).await;
+        host.queue(r#"{"name":"through","hold":false,"printer":"east"}"#).await;
+        let job = host.print(queue, PDF).await;
+        let printer = FakePrinter::start(&[]).await;
+        let host = host
+            .restart(async |store, _| {
+                let job = store.job(job.id).await.unwrap().unwrap();
+                if listed {
+                    printer.has(&format!("[{}.{}] letter", job.id, job.attempt), Remote::Completed);
+                }
+                let uri = printer.uri().try_into().unwrap();
+                let east = cardinal_domain::site::Printer { name: "east".parse().unwrap(), uri };
+                store.apply(&[cardinal_domain::plan::Change::PutPrinter(east)], vec![]).await.unwrap();
+                set(store, &job, JobState::Releasing, "east").await;
+            })
+            .await;
+        let now = host.until(&job, state).await;
+        assert!(!now.doubtful, "{queue} {listed}: {}", now.reason);
+        assert_eq!(printer.requests(), sent, "{queue} {listed}");
+    }
+}
+
+#[tokio::test]
+async fn a_released_job_whose_printer_cannot_be_asked_is_in_doubt() {
+    let host = Host::start().await;
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    host.printer("east", &format!("ipp://{nobody}/ipp/print")).await;
+    host.queue(r#"{"name":"through","hold":false,"printer":"east"}"#).await;
+    let (tapped, passed) = (host.print("find-me", PDF).await, host.print("through", PDF).await);
+    let host = host
+        .restart(async |store, _| {
+            for job in [&tapped, &passed] {
+                set(store, job, JobState::Releasing, "east").await;
+            }
+        })
+        .await;
+    let held = host.until(&tapped, JobState::Held).await;
+    assert!(held.doubtful && held.reason.contains("cannot be asked about it"), "{}", held.reason);
+    // The one that passes on waits for its printer, and comes out once.
+    assert_eq!(host.job(&passed).await.state, JobState::Releasing);
+    let printer = FakePrinter::start_at(nobody, &[]).await;
+    host.until(&passed, JobState::Delivered).await;
+    assert_eq!(printer.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_spool_that_is_not_mounted_destroys_nothing() {
+    let host = Host::start().await;
+    let job = host.print("find-me", PDF).await;
+    let (spool, away) = (host.folder.path().join("spool"), host.folder.path().join("away"));
+    let host = host
+        .restart(async |store, folder| {
+            let options = || cardinal_release::ReleaseOptions {
+                spool: spool.clone(),
+                base: folder.to_owned(),
+                limits: crate::common::limits(),
+            };
+            fs::rename(&spool, &away).unwrap();
+            // Not there at all, and an empty folder: both times it says what to look for, and changes nothing.
+            for _ in 0..2 {
+                let error = cardinal_release::Release::start(store.clone(), options()).await.err().unwrap().to_string();
+                assert!(error.contains("1 jobs have their documents there: check that its disk is mounted"), "{error}");
+                assert_eq!(store.job(job.id).await.unwrap().unwrap(), job);
+            }
+            // Told that they are lost for good, it cancels them; and should they come back after all, so do the jobs.
+            fs::write(spool.join("cardinal-spool"), b"").unwrap();
+            let started = cardinal_release::Release::start(store.clone(), options()).await.unwrap();
+            let cancelled = store.job(job.id).await.unwrap().unwrap();
+            assert_eq!((cancelled.state, cancelled.reason.contains("missing")), (JobState::Cancelled, true));
+            started.shutdown().await;
+            fs::remove_dir_all(&spool).unwrap();
+            fs::rename(&away, &spool).unwrap();
+        })
+        .await;
+    let back = host.job(&job).await;
+    assert_eq!((back.state, back.doubtful), (JobState::Held, false), "{}", back.reason);
+    assert_eq!(host.events(EventKind::JobRecovered).await.len(), 1);
+    host.release_to(&back, "west").await;
+    host.until(&back, JobState::Delivered).await;
+}
+
+#[tokio::test]
+async fn bounds_that_cannot_be_are_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store.db"), cardinal_store::Durability::Process).await.unwrap();
+    let limits = cardinal_release::ReleaseLimits { max_requests: 0, ..crate::common::limits() };
+    let options =
+        cardinal_release::ReleaseOptions { spool: folder.path().join("spool"), base: folder.path().to_owned(), limits };
+    let error = cardinal_release::Release::start(store, options).await.err().unwrap().to_string();
+    assert!(error.contains("[release]") && error.contains("max_requests = 0 is out of range"), "{error}");
 }
 
 #[tokio::test]
@@ -46,7 +153,7 @@ async fn the_printers_list_decides_about_jobs_under_way() {
             let job = host.print("find-me", PDF).await;
             printer.has("somebody else's", Remote::Completed);
             if let Some(remote) = remote {
-                printer.has(&format!("letter [{}]", job.id), remote);
+                printer.has(&format!("[{}.0] letter", job.id), remote);
             }
             let host = host.restart(async |store, _| set(store, &job, under_way, "east").await).await;
             let now = host.until(&job, state).await;
@@ -122,7 +229,7 @@ async fn documents_without_a_row_come_back_and_halves_go() {
     let back = lost.job(kept.id).await.unwrap().unwrap();
     assert_eq!((back.state, back.number, back.doubtful), (JobState::Held, kept.number, true));
     assert!(lost.job(torn.id).await.unwrap().is_none());
-    assert_eq!(fs::read_dir(other.path().join("spool")).unwrap().count(), 3);
+    assert_eq!(fs::read_dir(other.path().join("spool")).unwrap().count(), 4);
     again.shutdown().await;
 
     let host = host

@@ -34,11 +34,13 @@ pub(crate) fn limits() -> ReleaseLimits {
     ReleaseLimits {
         head_timeout_s: 1,
         stall_timeout_s: 2,
+        send_stall_timeout_s: 2,
         multiple_operation_timeout_s: 1,
         connect_timeout_s: 1,
         answer_timeout_s: 2,
         poll_first_ms: 20,
         poll_longest_ms: 100,
+        poll_slow_ms: 100,
         silence_timeout_s: 1,
         busy_timeout_s: 3,
         retry_first_ms: 50,
@@ -167,7 +169,9 @@ impl Host {
     }
 
     pub(crate) fn spooled(&self) -> Vec<PathBuf> {
-        files(&self.folder.path().join("spool"))
+        let mut files = files(&self.folder.path().join("spool"));
+        files.retain(|file| !file.ends_with("cardinal-spool"));
+        files
     }
 
     pub(crate) fn delivered(&self) -> Vec<PathBuf> {

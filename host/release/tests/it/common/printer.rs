@@ -40,7 +40,7 @@ pub(crate) struct Seen {
     pub(crate) document: Vec<u8>,
     pub(crate) wishes: Vec<(String, IppValue)>,
     end: (JobState, &'static str, Option<i32>),
-    asked: u32,
+    pub(crate) asked: u32,
 }
 
 #[derive(Default)]
@@ -50,6 +50,9 @@ struct Inside {
     requests: u32,
     rubbish: bool,
     forgets: bool,
+    calls_all: Option<String>,
+    up_seconds: Option<i32>,
+    askers: Vec<Option<String>>,
 }
 
 #[derive(Clone)]
@@ -89,6 +92,21 @@ impl FakePrinter {
         self.inside.lock().unwrap().requests
     }
 
+    /// From now on it tells this name of every job.
+    pub(crate) fn calls_all(&self, name: &str) {
+        self.inside.lock().unwrap().calls_all = Some(name.to_owned());
+    }
+
+    /// It says that it has been up for so long.
+    pub(crate) fn is_up_for(&self, seconds: i32) {
+        self.inside.lock().unwrap().up_seconds = Some(seconds);
+    }
+
+    /// The users that asked it about jobs.
+    pub(crate) fn askers(&self) -> Vec<Option<String>> {
+        self.inside.lock().unwrap().askers.clone()
+    }
+
     /// It loses its job list.
     pub(crate) fn forget(&self) {
         self.inside.lock().unwrap().forgets = true;
@@ -106,14 +124,15 @@ fn attribute(name: &str, value: IppValue) -> IppAttribute {
     IppAttribute::with_name(name, value).unwrap()
 }
 
-fn group(index: usize, seen: &mut Seen) -> IppAttributeGroup {
+fn group(index: usize, seen: &mut Seen, called: Option<&String>) -> IppAttributeGroup {
     seen.asked += 1;
+    let name = called.unwrap_or(&seen.name).clone();
     // The first question finds it at work.
     let (state, reason, pages) = if seen.asked > 1 { seen.end } else { (JobState::Processing, "job-printing", None) };
     let mut group = IppAttributeGroup::new(DelimiterTag::JobAttributes);
     let attributes = group.attributes_mut();
     attributes.push(attribute("job-id", IppValue::Integer(i32::try_from(index).unwrap() + 1)));
-    attributes.push(attribute("job-name", IppValue::new_name_without_language(seen.name.clone()).unwrap()));
+    attributes.push(attribute("job-name", IppValue::new_name_without_language(name).unwrap()));
     attributes.push(attribute("job-state", IppValue::Enum(state as i32)));
     attributes.push(attribute("job-state-reasons", IppValue::new_keyword(reason).unwrap()));
     if let Some(pages) = pages {
@@ -184,6 +203,14 @@ async fn answer(State(inside): State<Arc<Mutex<Inside>>>, body: Bytes) -> Respon
         return respond(StatusCode::SuccessfulOk, vec![group]);
     }
     let mut inside = inside.lock().unwrap();
+    inside.askers.push(asked("requesting-user-name").map(|name| name.to_string()));
+    if operation == Operation::GetPrinterAttributes as i16 {
+        let mut group = IppAttributeGroup::new(DelimiterTag::PrinterAttributes);
+        let up = inside.up_seconds.map(|up| attribute("printer-up-time", IppValue::Integer(up)));
+        group.attributes_mut().extend(up);
+        return respond(StatusCode::SuccessfulOk, vec![group]);
+    }
+    let called = inside.calls_all.clone();
     if inside.forgets {
         let status = if operation == Operation::GetJobs as i16 {
             StatusCode::SuccessfulOk
@@ -196,13 +223,13 @@ async fn answer(State(inside): State<Arc<Mutex<Inside>>>, body: Bytes) -> Respon
         let id = *asked("job-id").unwrap().as_integer().unwrap();
         let index = usize::try_from(id - 1).unwrap();
         return match inside.jobs.get_mut(index) {
-            Some(seen) => respond(StatusCode::SuccessfulOk, vec![group(index, seen)]),
+            Some(seen) => respond(StatusCode::SuccessfulOk, vec![group(index, seen, called.as_ref())]),
             None => respond(StatusCode::ClientErrorNotFound, vec![]),
         };
     }
     let completed = asked("which-jobs").unwrap().to_string() == "completed";
     let all = inside.jobs.iter_mut().enumerate();
     let fitting = all.filter(|(_, seen)| (seen.asked > 0) == completed);
-    let groups = fitting.map(|(index, seen)| group(index, seen)).collect();
+    let groups = fitting.map(|(index, seen)| group(index, seen, called.as_ref())).collect();
     respond(StatusCode::SuccessfulOk, groups)
 }
