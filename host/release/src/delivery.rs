@@ -4,13 +4,14 @@
 //! own follows it to its end (`follow`), so the next one can go out. Jobs of queues that do not hold wait here for their
 //! next try; released jobs never wait behind them. What was under way when the host stopped is looked up first.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use cardinal_domain::{
     job::{Job, JobState},
     job_life::JobInput,
     names::{JobId, PrinterName, TraceId},
     site::PrinterUri,
+    time::Timestamp,
 };
 use tokio::{sync::mpsc, time::Instant};
 
@@ -103,6 +104,13 @@ async fn guarded(engine: &Engine, work: Work, attempt: impl Future<Output = Atte
 /// Whether a job is delivered by itself, so that nobody stands at the printer waiting for it.
 fn by_itself(engine: &Engine, job: &Job) -> bool {
     job.device.is_none() && engine.passes_on(&job.queue).is_some()
+}
+
+/// Whether whoever released it may still stand at the printer.
+fn is_attended(engine: &Engine, job: &Job) -> bool {
+    let since = Timestamp::now().0.saturating_sub(job.changed.0);
+    // A clock that was set back does not make an old release new.
+    u64::try_from(since).is_ok_and(|since| Duration::from_millis(since) < engine.limits.attended())
 }
 
 async fn waits_in_turn(engine: &Engine, work: Work) -> bool {
@@ -212,8 +220,9 @@ async fn look_up(engine: &Engine, printer: &PrinterName, uri: &PrinterUri, job: 
 
 /// A job that the store has as released, with nothing sent, at the start of the host:
 /// - Its printer has it: it is followed to its end.
-/// - Somebody released it who stood at a device then: it does not come out hours later with nobody there, but is held
-///   again. It is in doubt only where the printer cannot tell.
+/// - Somebody released it a moment ago (`attended_s`), and the printer says that it never came: it is sent.
+/// - Somebody released it long ago: it does not come out with nobody there, but is held again. It is in doubt only where
+///   the printer cannot tell.
 /// - It passes straight on: it is sent where the printer says that it never came, tried again while the printer does not
 ///   answer, and held in doubt where the printer does not tell.
 ///
@@ -226,7 +235,7 @@ async fn taken_up(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job: 
             }
             return Some(Attempt::Over);
         }
-        Known::NotSent if by_itself(engine, job) => return None,
+        Known::NotSent if by_itself(engine, job) || is_attended(engine, job) => return None,
         Known::NotSent => {
             let reason = "the host restarted before it was sent; show the card again".to_owned();
             JobInput::Failed { reason, maybe_printed: false, retry: false }

@@ -45,6 +45,7 @@ bounds_table! {
     busy_timeout_s = 300, "s", "How long a printer that says it is busy is waited for.";
     retry_first_ms = 1_000, "ms", "For queues that do not hold: the pause before the first retry; it doubles each time.";
     retry_longest_ms = 60_000, "ms", "For queues that do not hold: the longest pause between retries.";
+    attended_s = 120, "s", "How long somebody who showed a card counts as standing at the printer: what was released no longer ago, and not sent when the host stopped, goes out at its next start; what is older waits for another card.";
     shutdown_timeout_s = 20, "s", "How long a shutdown waits for transfers to end.";
 }
 
@@ -78,6 +79,7 @@ impl ReleaseLimits {
         seconds("busy_timeout_s", self.busy_timeout_s)?;
         pause("retry_first_ms", self.retry_first_ms, SHORTEST_MS, "")?;
         pause("retry_longest_ms", self.retry_longest_ms, self.retry_first_ms, "; retry_first_ms says so")?;
+        seconds("attended_s", self.attended_s)?;
         seconds("shutdown_timeout_s", self.shutdown_timeout_s)
     }
 
@@ -115,6 +117,10 @@ impl ReleaseLimits {
 
     pub(crate) fn busy_timeout(&self) -> Duration {
         Duration::from_secs(self.busy_timeout_s)
+    }
+
+    pub(crate) fn attended(&self) -> Duration {
+        Duration::from_secs(self.attended_s)
     }
 
     pub(crate) fn shutdown_timeout(&self) -> Duration {

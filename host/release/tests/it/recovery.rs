@@ -7,16 +7,22 @@ use cardinal_domain::{
     event::EventKind,
     job::{Job, JobState},
     names::PrinterName,
+    time::Timestamp,
 };
 use cardinal_store::Store;
 use ipp::model::{JobState as Remote, Operation};
 
-/// Sets the row to a state, as a crash would leave it.
+/// Sets the row to a state, as a crash a long time ago would leave it.
 async fn set(store: &Store, job: &Job, state: JobState, printer: &str) {
+    set_at(store, job, state, printer, Timestamp(0)).await;
+}
+
+async fn set_at(store: &Store, job: &Job, state: JobState, printer: &str, changed: Timestamp) {
     let printer = PrinterName::new(printer).unwrap();
     let set = store.change_job(job.id, |job| {
         job.state = state;
         job.printer = Some(printer);
+        job.changed = changed;
         Ok(vec![])
     });
     set.await.unwrap().unwrap().unwrap();
@@ -34,6 +40,16 @@ async fn a_held_job_stays_and_a_released_one_waits_for_another_tap() {
     assert_eq!(host.delivered().len(), 0);
     host.release_to(&back, "west").await;
     host.until(&back, JobState::Delivered).await;
+}
+
+#[tokio::test]
+async fn what_was_released_a_moment_ago_goes_out_because_its_owner_still_stands_there() {
+    let host = Host::start().await;
+    let job = host.print("find-me", PDF).await;
+    let host =
+        host.restart(async |store, _| set_at(store, &job, JobState::Releasing, "west", Timestamp::now()).await).await;
+    host.until(&job, JobState::Delivered).await;
+    assert_eq!(host.delivered().len(), 1);
 }
 
 /// A power cut can take the last moments of the store: a job that it has as released may have been sent.
