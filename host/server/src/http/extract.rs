@@ -34,7 +34,12 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(path)) => Ok(Self(path)),
-            Err(rejection) => Err(ApiError::unreadable(rejection.status(), rejection.body_text())),
+            Err(rejection) => {
+                // Our own words about the name; axum's about the URL say nothing to an operator.
+                let text = rejection.body_text();
+                let words = text.strip_prefix("Invalid URL: ").unwrap_or(&text);
+                Err(ApiError::unreadable(rejection.status(), words))
+            }
         }
     }
 }
