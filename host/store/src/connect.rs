@@ -143,12 +143,17 @@ impl Write<'_> {
 /// What is stored is also logged, once, here: whoever reads the log sees the same as whoever reads the events.
 fn log(event: &Event) {
     let Event { seq, body } = event;
-    let (kind, trace, message) = (body.kind.name(), body.trace, body.message.as_str());
+    let (kind, trace, message) = (body.kind.name(), body.trace, one_line(&body.message));
     match body.level {
         Level::Info => tracing::info!(target: "event", seq, kind, %trace, "{message}"),
         Level::Warning => tracing::warn!(target: "event", seq, kind, %trace, "{message}"),
         Level::Error => tracing::error!(target: "event", seq, kind, %trace, "{message}"),
     }
+}
+
+/// A driver's or a printer's words must not look like further lines of the log.
+fn one_line(words: &str) -> String {
+    words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The migrations, one file each under `migrations/`.
@@ -157,4 +162,14 @@ fn migrations() -> Migrator {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
     Migrator::with_migrations(vec![migration(1, "first", include_str!("../migrations/0001_first.sql"))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn nobody_writes_a_second_line_into_the_log() {
+        assert_eq!(one_line("gone\n2026-01-01 INFO event: paid\x1b[0m"), "gone 2026-01-01 INFO event: paid [0m");
+    }
 }

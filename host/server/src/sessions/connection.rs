@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use cardinal_domain::{
     bounds::size,
-    driver::{Fault, Input, LogLevel, Millis, Output},
+    driver::{Fault, Health, Input, LogLevel, Millis, Output},
     event::{EventBody, EventKind, Level},
     names::{ReaderName, TraceId},
     site::Reader,
@@ -157,9 +157,9 @@ impl Connection<'_> {
             Output::Status(report) => {
                 if self.status.reported(&report) {
                     let level = match report.health {
-                        cardinal_domain::driver::Health::Online => Level::Info,
-                        cardinal_domain::driver::Health::Degraded => Level::Warning,
-                        cardinal_domain::driver::Health::Error => Level::Error,
+                        Health::Online => Level::Info,
+                        Health::Degraded => Level::Warning,
+                        Health::Error => Level::Error,
                     };
                     let why = if report.reason.is_empty() { String::new() } else { format!(": {}", report.reason) };
                     let message = format!("{} is {}{why}", self.spec.name, report.health);
@@ -203,13 +203,10 @@ impl Connection<'_> {
         buffer: &mut [u8],
         write: &mut OwnedWriteHalf,
     ) -> End {
+        let over = matches!(end, End::Closed(_) | End::Driver(_));
         // Whoever only stopped talking may still listen, and an orderly end leaves time to tell the person.
-        let listens = match &end {
-            End::Gone(fault) => fault.code != "lost",
-            End::Replaced(_) | End::Stopped => true,
-            End::Closed(_) | End::Driver(_) => false,
-        };
-        if listens && let Err(other) = self.take_the_rest(read, buffer, write).await {
+        let listens = !over && !matches!(&end, End::Gone(fault) if fault.code == "lost");
+        if !over && let Err(other) = self.take_the_rest(read, buffer, listens.then_some(&mut *write)).await {
             end = worse(end, other);
         } else if listens {
             while let Some(decided) = self.taps.next().await {
@@ -239,25 +236,25 @@ impl Connection<'_> {
         end
     }
 
-    /// Gives the driver the bytes that had arrived before the end.
+    /// Gives the driver the bytes that had arrived before the end; `write` where the reader may still listen.
     async fn take_the_rest(
         &mut self,
         read: &OwnedReadHalf,
         buffer: &mut [u8],
-        write: &mut OwnedWriteHalf,
+        mut write: Option<&mut OwnedWriteHalf>,
     ) -> Result<(), End> {
         let mut taken = 0;
         while taken < MOST_AT_THE_END {
             if self.taps.len() >= MOST_WAITING {
                 let Some(decided) = self.taps.next().await else { continue };
-                self.input(Input::Verdict(decided.verdict), Some(write)).await?;
+                self.input(Input::Verdict(decided.verdict), write.as_deref_mut()).await?;
                 continue;
             }
             match read.try_read(buffer) {
                 Ok(length) if length > 0 => {
                     taken += length;
                     let bytes = buffer.get(..length).unwrap_or_default().to_vec();
-                    self.input(Input::Received(bytes), Some(write)).await?;
+                    self.input(Input::Received(bytes), write.as_deref_mut()).await?;
                 }
                 // Nothing more, or an error that the end already tells of.
                 _ => break,
