@@ -178,6 +178,8 @@ mod tests {
             printer: PrinterName::new("east").unwrap(),
             on_card: OnCard::ReleaseAll,
             queues: queues.iter().map(|queue| QueueName::new(queue).unwrap()).collect(),
+            card_no_regex: None,
+            card_no_converter: None,
         }
     }
 
@@ -185,6 +187,7 @@ mod tests {
         let new = NewJob {
             queue: QueueName::new(queue).unwrap(),
             owner: "ada".to_owned(),
+            signed_in: None,
             name: String::new(),
             format: String::new(),
             options: BTreeMap::new(),

@@ -35,6 +35,7 @@ async fn held(store: &Store, owner: &str) -> Job {
     let new = NewJob {
         queue: QueueName::new("find-me").unwrap(),
         owner: owner.to_owned(),
+        signed_in: None,
         name: "letter".to_owned(),
         format: "application/pdf".to_owned(),
         options: BTreeMap::new(),

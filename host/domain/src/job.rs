@@ -81,7 +81,11 @@ pub struct Job {
     pub queue: QueueName,
     /// The name that the client gave (`requesting-user-name`); not authenticated.
     pub owner: String,
-    /// The user of that name, if there is one. None: held unassigned, for operators to see.
+    /// The user who signed in to print it. None: nobody was asked to.
+    #[serde(default)]
+    pub signed_in: Option<UserName>,
+    /// Whose job it is: who signed in, else the user of the name that the client gave, if there is one. None: held
+    /// unassigned, for operators to see.
     pub user: Option<UserName>,
     /// What the client calls it (`job-name`).
     pub name: String,
@@ -122,6 +126,8 @@ pub struct NewJob {
     pub queue: QueueName,
     /// The name that the client gave.
     pub owner: String,
+    /// The user who signed in.
+    pub signed_in: Option<UserName>,
     /// What the client calls it.
     pub name: String,
     /// The document's MIME type.
@@ -131,15 +137,17 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// The job as it begins: in state `receiving`, with this number, for this user if the owner is known.
-    pub fn announced(self, number: i32, user: Option<UserName>) -> Job {
+    /// The job as it begins: in state `receiving`, with this number, for who signed in, else for this user if
+    /// the owner is known.
+    pub fn announced(self, number: i32, named: Option<UserName>) -> Job {
         let now = Timestamp::now();
         Job {
             id: JobId::new(),
             number,
             queue: self.queue,
             owner: self.owner,
-            user,
+            user: self.signed_in.clone().or(named),
+            signed_in: self.signed_in,
             name: self.name,
             format: self.format,
             bytes: 0,

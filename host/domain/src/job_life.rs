@@ -174,6 +174,7 @@ mod tests {
         let new = NewJob {
             queue: QueueName::new("find-me").unwrap(),
             owner: "ada".to_owned(),
+            signed_in: None,
             name: "letter".to_owned(),
             format: "application/pdf".to_owned(),
             options: BTreeMap::new(),

@@ -16,6 +16,7 @@ pub mod job;
 pub mod job_life;
 pub mod names;
 pub mod nearest;
+pub mod password;
 pub mod plan;
 pub mod settings;
 pub mod site;

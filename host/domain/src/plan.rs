@@ -251,6 +251,7 @@ fn fields<T: Entity>(old: Option<&T>, new: Option<&T>) -> Vec<Field> {
 fn shown(key: &str, value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(card) if key.ends_with("card") && key != "on_card" => Some(crate::card::mask(card)),
+        Value::String(_) if ["password_hash", "token"].contains(&key) => Some("(secret)".to_owned()),
         // A setting may be a secret, and only the driver's manifest knows which.
         Value::Object(settings) if key == "settings" => {
             Some(format!("({} set: {})", settings.len(), settings.keys().cloned().collect::<Vec<_>>().join(", ")))

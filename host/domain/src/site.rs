@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     card::CardNumber,
     names::{DeviceName, PrinterName, QueueName, ReaderName, UserName},
+    password::PasswordHash,
     settings::Settings,
 };
 
@@ -53,6 +54,9 @@ pub struct User {
     /// The secondary card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_card: Option<CardNumber>,
+    /// The password's hash, for queues that ask for a sign-in; `cardinal user password NAME` makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_hash: Option<PasswordHash>,
 }
 
 impl User {
@@ -141,6 +145,9 @@ pub struct Queue {
     /// Networks, besides this machine, from which jobs are taken, such as `10.1.0.0/16`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<IpNet>,
+    /// Whether clients must sign in with name and password (HTTP Basic, over `ipps://` only).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sign_in: bool,
 }
 
 impl Queue {
@@ -165,6 +172,12 @@ pub struct Device {
     /// The hold queues whose jobs this device may print. None named: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<QueueName>,
+    /// `ext-device.card-no-regex` for this device. None, or `GLOBAL`: the site's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_no_regex: Option<String>,
+    /// `ext-device.card-no-converter` for this device. None, or `GLOBAL`: the site's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_no_converter: Option<String>,
 }
 
 impl Device {
@@ -201,6 +214,13 @@ pub struct Reader {
     /// To listen: our own address and port, such as `0.0.0.0:7778`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<std::net::SocketAddr>,
+    /// To listen: whether the terminal speaks TLS. All readers of one `listen` address say the same.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub tls: bool,
+    /// To listen: what the terminal's first line must be. It tells readers behind one address apart, and lets nobody else
+    /// take the reader's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
     /// The device it stands at.
     pub device: DeviceName,
     /// Whether it is in use.
@@ -212,6 +232,47 @@ pub struct Reader {
     /// What the mode's settings are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: Settings,
+}
+
+/// What a terminal says in its first line. Secret: `Debug` hides it and there is no `Display`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Token(String);
+
+impl Token {
+    /// The shortest token, in characters: shorter ones are guessed.
+    pub const SHORTEST: usize = 8;
+    /// The longest token, in characters.
+    pub const LONGEST: usize = 128;
+
+    /// In clear: to compare, never for a log.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Token {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let fits = (Self::SHORTEST..=Self::LONGEST).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
+        // Not repeated here: it is secret.
+        fits.then_some(Self(text)).ok_or_else(|| {
+            format!("a token is {} to {} visible ASCII characters without spaces", Self::SHORTEST, Self::LONGEST)
+        })
+    }
+}
+
+impl From<Token> for String {
+    fn from(token: Token) -> Self {
+        token.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
 }
 
 /// How a connection with a reader is kept. Not published by any vendor: chosen here, and settable.
@@ -291,6 +352,11 @@ fn yes() -> bool {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_true(value: &bool) -> bool {
     *value
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[cfg(test)]

@@ -51,7 +51,8 @@ impl Store {
             return Ok(false);
         }
         let mut job = job.clone();
-        job.user = known_user(&mut write, &job.owner).await?;
+        let named = known_user(&mut write, &job.owner).await?;
+        job.user = job.signed_in.clone().or(named);
         insert(&mut write, &job).await?;
         sqlx::query("UPDATE counter SET value = $1 WHERE name = 'job' AND value < $1")
             .bind(i64::from(job.number))
@@ -240,15 +241,16 @@ async fn find(write: &mut Write<'_>, id: JobId) -> Result<Option<Job>, StoreErro
 
 async fn insert(write: &mut Write<'_>, job: &Job) -> Result<(), StoreError> {
     let sql = "INSERT INTO job (number, queue, owner, user_name, name, format, bytes, sha256, options, state, reason, \
-               doubtful, printer, device, remote, created, changed, owner_name, attempt, id) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
+               doubtful, printer, device, remote, created, changed, owner_name, attempt, signed_in, id) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
     save(write, sql, job).await
 }
 
 async fn update(write: &mut Write<'_>, job: &Job) -> Result<(), StoreError> {
     let sql = "UPDATE job SET number = $1, queue = $2, owner = $3, user_name = $4, name = $5, format = $6, bytes = $7, \
                sha256 = $8, options = $9, state = $10, reason = $11, doubtful = $12, printer = $13, device = $14, \
-               remote = $15, created = $16, changed = $17, owner_name = $18, attempt = $19 WHERE id = $20";
+               remote = $15, created = $16, changed = $17, owner_name = $18, attempt = $19, signed_in = $20 \
+               WHERE id = $21";
     save(write, sql, job).await
 }
 
@@ -274,6 +276,7 @@ async fn save(write: &mut Write<'_>, sql: &'static str, job: &Job) -> Result<(),
         .bind(job.changed.0)
         .bind(UserName::new(&job.owner).ok().map(String::from))
         .bind(i64::from(job.attempt))
+        .bind(job.signed_in.as_ref().map(ToString::to_string))
         .bind(job.id.to_string())
         .execute(&mut *write.tx)
         .await
@@ -291,6 +294,7 @@ fn read(row: &AnyRow) -> Result<Job, StoreError> {
         number: i32::try_from(number("number")?).map_err(StoreError::unreadable("job"))?,
         queue: text("queue")?.parse().map_err(StoreError::unreadable("job"))?,
         owner: text("owner")?,
+        signed_in: crate::setup::name(maybe("signed_in")?)?,
         user: crate::setup::name(maybe("user_name")?)?,
         name: text("name")?,
         format: text("format")?,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cardinal_domain::{card::CardNumber, names::UserName, site::User};
+use cardinal_domain::{card::CardNumber, names::UserName, password::PasswordHash, site::User};
 use sqlx::{Row as _, any::AnyRow};
 
 use crate::{Store, StoreError, connect::Write, setup::run};
@@ -18,7 +18,7 @@ impl Store {
     /// The database broke, or holds a row that cannot be read.
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
         let rows = sqlx::query(
-            "SELECT u.name, u.full_name, u.email, c.number, c.slot FROM users u \
+            "SELECT u.name, u.full_name, u.email, u.password_hash, c.number, c.slot FROM users u \
              LEFT JOIN card c ON c.user_name = u.name ORDER BY u.name, c.slot",
         )
         .fetch_all(&self.inner.pool)
@@ -33,7 +33,7 @@ impl Store {
     /// The database broke, or holds a row that cannot be read.
     pub async fn user(&self, name: &UserName) -> Result<Option<User>, StoreError> {
         let rows = sqlx::query(
-            "SELECT u.name, u.full_name, u.email, c.number, c.slot FROM users u \
+            "SELECT u.name, u.full_name, u.email, u.password_hash, c.number, c.slot FROM users u \
              LEFT JOIN card c ON c.user_name = u.name WHERE u.name = $1 ORDER BY c.slot",
         )
         .bind(name.to_string())
@@ -72,11 +72,12 @@ fn read_all(rows: &[AnyRow]) -> Result<Vec<User>, StoreError> {
             email: text(2)?,
             card: None,
             second_card: None,
+            password_hash: password_hash(row.try_get(3))?,
         });
-        let number: Option<String> = row.try_get(3).map_err(StoreError::unreadable("card"))?;
+        let number: Option<String> = row.try_get(4).map_err(StoreError::unreadable("card"))?;
         if let Some(number) = number {
             let number = CardNumber::new(&number).map_err(StoreError::unreadable("card"))?;
-            match row.try_get(4).map_err(StoreError::unreadable("card"))? {
+            match row.try_get(5).map_err(StoreError::unreadable("card"))? {
                 PRIMARY => user.card = Some(number),
                 _ => user.second_card = Some(number),
             }
@@ -85,14 +86,21 @@ fn read_all(rows: &[AnyRow]) -> Result<Vec<User>, StoreError> {
     Ok(users.into_values().collect())
 }
 
+fn password_hash(column: Result<Option<String>, sqlx::Error>) -> Result<Option<PasswordHash>, StoreError> {
+    let text = column.map_err(StoreError::unreadable("user"))?;
+    text.map(PasswordHash::try_from).transpose().map_err(StoreError::unreadable("user"))
+}
+
 pub(crate) async fn free_cards(write: &mut Write<'_>, user: &UserName) -> Result<(), StoreError> {
     run(write, "DELETE FROM card WHERE user_name = $1", &[Some(user.as_str())]).await
 }
 
 pub(crate) async fn put(write: &mut Write<'_>, user: &User) -> Result<(), StoreError> {
-    let sql = "INSERT INTO users (name, full_name, email) VALUES ($1, $2, $3) \
-               ON CONFLICT (name) DO UPDATE SET full_name = excluded.full_name, email = excluded.email";
-    run(write, sql, &[Some(user.name.as_str()), Some(&user.full_name), Some(&user.email)]).await?;
+    let sql = "INSERT INTO users (name, full_name, email, password_hash) VALUES ($1, $2, $3, $4) \
+               ON CONFLICT (name) DO UPDATE SET full_name = excluded.full_name, email = excluded.email, \
+               password_hash = excluded.password_hash";
+    let hash = user.password_hash.as_ref().map(PasswordHash::reveal);
+    run(write, sql, &[Some(user.name.as_str()), Some(&user.full_name), Some(&user.email), hash]).await?;
     for (slot, card) in [(PRIMARY, &user.card), (SECONDARY, &user.second_card)] {
         if let Some(card) = card {
             sqlx::query("INSERT INTO card (number, user_name, slot) VALUES ($1, $2, $3)")

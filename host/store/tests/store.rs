@@ -39,6 +39,7 @@ fn new_job(owner: &str) -> NewJob {
     NewJob {
         queue: QueueName::new("find-me").unwrap(),
         owner: owner.to_owned(),
+        signed_in: None,
         name: "letter".to_owned(),
         format: "application/pdf".to_owned(),
         options: BTreeMap::from([("copies".to_owned(), "2".to_owned())]),
@@ -83,6 +84,7 @@ async fn the_database_itself_gives_a_card_to_one_user() {
         email: String::new(),
         card: None,
         second_card: Some(CardNumber::new("4711").unwrap()),
+        password_hash: None,
     };
     let printer = Change::RemoveReader(site.reader[0].clone());
     let error = store.apply(&[printer, Change::PutUser(thief)], Vec::new()).await.unwrap_err();

@@ -132,7 +132,8 @@ fn wishes(call: &Call) -> Result<(NewJob, Vec<IppAttribute>), Refusal> {
     }
     let name = call.text("job-name").or_else(|| call.text("document-name")).unwrap_or_else(|| UNTITLED.to_owned());
     let format = format.unwrap_or_else(|| printer::FORMATS.first().copied().unwrap_or_default().to_owned());
-    Ok((NewJob { queue: call.queue.name.clone(), owner: call.user(), name, format, options }, unsupported))
+    let queue = call.queue.name.clone();
+    Ok((NewJob { queue, owner: call.user(), signed_in: None, name, format, options }, unsupported))
 }
 
 fn check_compression(call: &Call) -> Result<(), Refusal> {
