@@ -9,6 +9,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
+    time::Duration,
 };
 
 use rustix::process::Signal;
@@ -78,13 +79,18 @@ impl Host {
 
     /// Runs the host; it is up when this returns. Panics where it does not come up.
     pub async fn serve(&mut self) {
+        self.serve_within(wait::LIMIT).await;
+    }
+
+    /// The same with more time than tests have.
+    pub async fn serve_within(&mut self, limit: Duration) {
         assert!(self.running.is_none(), "it runs already");
         let said = self.folder().join("serve.stdout");
         let output = File::create(&said).expect("a file for standard output");
         let mut command = self.serve_command();
         let mut process =
             Process::start_with("the host", &mut command, &self.log_file(), output.into(), std::process::Stdio::null());
-        let ready = wait::until("the line `ready http=… ipp=…`", async || {
+        let ready = wait::until_within(limit, "the line `ready http=… ipp=…`", async || {
             if let Some(status) = process.ended() {
                 panic!("the host ended with {status} before it was ready");
             }
@@ -123,6 +129,11 @@ impl Host {
 
     fn running(&self) -> &Running {
         self.running.as_ref().expect("it runs")
+    }
+
+    /// Its process id.
+    pub fn process_id(&self) -> u32 {
+        self.running().process.id()
     }
 
     /// Its API.

@@ -1,6 +1,6 @@
 //! A print client in a few lines, for tests that are not about clients.
 
-use std::io::Cursor;
+use std::{fs::File, io::Cursor, path::Path};
 
 use ipp::prelude::{AsyncIppClient, DelimiterTag, IppOperationBuilder, IppPayload, IppValue, Uri};
 
@@ -8,8 +8,17 @@ use crate::wait::LIMIT;
 
 /// Prints a document to a queue as this user, and gives the job's number. Panics where it is not taken.
 pub async fn print(queue: &str, user: &str, document: &[u8]) -> i32 {
+    print_payload(queue, user, IppPayload::new(Cursor::new(document.to_owned()))).await
+}
+
+/// The same with a file that is read as it is sent.
+pub async fn print_file(queue: &str, user: &str, file: &Path) -> i32 {
+    print_payload(queue, user, IppPayload::new(File::open(file).expect("a document"))).await
+}
+
+async fn print_payload(queue: &str, user: &str, payload: IppPayload) -> i32 {
     let uri: Uri = queue.parse().expect("an address");
-    let operation = IppOperationBuilder::print_job(uri.clone(), IppPayload::new(Cursor::new(document.to_owned())))
+    let operation = IppOperationBuilder::print_job(uri.clone(), payload)
         .user_name(user)
         .job_title("a letter")
         .document_format("application/pdf")

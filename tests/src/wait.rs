@@ -11,13 +11,18 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 pub const LOOK: Duration = Duration::from_millis(10);
 
 /// Looks again and again until there is what is wanted. Panics after [`LIMIT`] with `what` was waited for.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let end = Instant::now() + LIMIT;
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(LIMIT, what, look).await
+}
+
+/// The same with another limit, for what is large on purpose.
+pub async fn until_within<T>(limit: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
     loop {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(Instant::now() < end, "waited {LIMIT:?} in vain for {what}");
+        assert!(Instant::now() < end, "waited {limit:?} in vain for {what}");
         sleep(LOOK).await;
     }
 }

@@ -41,8 +41,10 @@ enum Command {
     },
     /// Check everything: format, lints, unit, property, component and end-to-end tests
     Test,
-    /// Measure, and print a table
-    #[command(after_help = "Example:\n  cargo xtask bench")]
+    /// Measure, and print tables
+    #[command(
+        after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench taps delivery\n  cargo xtask bench -- --help"
+    )]
     Bench {
         /// Passed on to the benchmarks
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -78,6 +78,11 @@ impl Workspace {
         self.target.join("debug").join(name)
     }
 
+    /// The same as `cargo build --release` leaves it.
+    pub(crate) fn optimised(&self, name: &str) -> PathBuf {
+        self.target.join("release").join(name)
+    }
+
     /// The folder of the finished components.
     pub(crate) fn components(&self) -> PathBuf {
         self.target.join("drivers")

@@ -8,6 +8,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Lets this process have as many files and connections open as the system allows it: each reader is one, and the usual
+/// 1,024 is a limit for programs of another time (`select`), not for the machine.
+pub fn open_many() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, ?limit, "the limit of open files stays as it is");
+    }
+}
 
 /// A folder for this user alone: made if it is not there, made private if it is.
 ///

@@ -59,6 +59,7 @@ pub const LISTENING: &str = "listening.json";
 /// # Errors
 /// Why it cannot start: another host runs on the same data, a port is taken, the store does not open.
 pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
+    files::open_many();
     let data = config.path(&config.data);
     files::private_folder(&data)?;
     let _lock = lock(&data).await?;

@@ -1,25 +1,22 @@
 //! What running a driver as a component costs, beside the same driver compiled into this program.
 //!
 //! Both sides do the Generic driver's work on the same bytes in the same run, round by round in turn, so that a busy or slow
-//! machine shifts both; the ratio is what to compare between machines. Prints a table and judges nothing: a time is never a
-//! failure.
-#![allow(clippy::print_stdout, reason = "the table on standard output is what this program is for")]
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to tell")]
+//! machine shifts both.
 
 use std::{
-    env, fs,
+    fs,
     hint::black_box,
-    num::NonZero,
-    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use cardinal_domain::driver as host;
 use cardinal_generic::Generic;
 use cardinal_runtime::{Bounds, Compiler, Driver, DriverSession, EngineOptions, Runtime};
 use cardinal_sdk::{self as sdk, Driver as _};
 use cardinal_tests::program;
+
+use crate::{memory, table::Table};
 
 /// A card of ten digits and its line end, the usual thing that a reader sends.
 const LINE: &[u8] = b"5235092385\n";
@@ -31,11 +28,9 @@ const BATCH: u32 = 16;
 const BATCHES: u32 = 4_000;
 /// Sessions that are put to sleep and woken in one measurement.
 const SLEEPERS: u32 = 500;
-/// How often everything is measured; odd, so that there is a median.
-const ROUNDS: usize = 7;
 
-fn main() -> Result<()> {
-    let rounds = rounds()?;
+/// Measures so many rounds.
+pub(crate) fn run(rounds: usize) -> Result<()> {
     let wasm = fs::read(program::component("cardinal-generic")).context("reading the driver")?;
     let cache = tempfile::tempdir().context("making a folder for compiled code")?;
     let runtime = Runtime::new(EngineOptions::default(), &cache.path().join("compiled"), Compiler::InProcess)?;
@@ -43,7 +38,7 @@ fn main() -> Result<()> {
     let driver = runtime.load(&wasm, &Bounds::default())?;
     let compiled = begun.elapsed();
 
-    let mut table = Table::default();
+    let mut table = Table::new("native", "component");
     // Before anything else: memory that was once used is not all given back, so only the first time tells.
     let (native, component) = (native_memory(), component_memory(&driver));
     table.add("memory of its own, each of 10,000", "bytes", Some(native.own), component.own);
@@ -56,26 +51,9 @@ fn main() -> Result<()> {
         table.measure("waking: open with the state, resumed", "ns", native_wake, || component_wake(&driver));
         table.add("a card by way of a worker thread", "ns", None, through_a_worker(&driver));
     }
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    println!("{} on {cores} cores ({})", driver.label(), processor());
-    println!("medians of {rounds} rounds in turn; a card is {} bytes; compiled once in {compiled:.0?}\n", LINE.len());
+    println!("{}; a card is {} bytes; compiled once in {compiled:.0?}", driver.label(), LINE.len());
     table.print();
     Ok(())
-}
-
-fn rounds() -> Result<usize> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    match arguments.as_slice() {
-        [] => Ok(ROUNDS),
-        [name, count] if name == "--rounds" => count.parse().context("--rounds wants a number"),
-        _ => bail!("the benchmarks take nothing but --rounds N"),
-    }
-}
-
-fn processor() -> String {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    model.map_or_else(|| env::consts::ARCH.to_owned(), |(_, name)| name.to_owned())
 }
 
 // The driver compiled into this program ---------------------------------------------------------------------------------
@@ -154,9 +132,9 @@ fn native_wake() -> f64 {
 }
 
 fn native_memory() -> Memory {
-    let before = Memory::now();
+    let before = memory::Memory::of("self");
     let sessions: Vec<Generic> = (0..SESSIONS).map(|_| native()).collect();
-    let grown = before.grown();
+    let grown = grown(&before);
     drop(black_box(sessions));
     grown
 }
@@ -231,7 +209,7 @@ fn component_wake(driver: &Driver) -> f64 {
 }
 
 fn component_memory(driver: &Driver) -> Memory {
-    let before = Memory::now();
+    let before = memory::Memory::of("self");
     // Each has read a card: what an open alone touches is less than a session in use has.
     let sessions: Vec<DriverSession> = (0..SESSIONS)
         .map(|_| {
@@ -240,7 +218,7 @@ fn component_memory(driver: &Driver) -> Memory {
             session
         })
         .collect();
-    let grown = before.grown();
+    let grown = grown(&before);
     drop(sessions);
     grown
 }
@@ -304,81 +282,14 @@ fn each(took: Duration, count: u32) -> f64 {
     took.as_secs_f64() * 1e9 / f64::from(count)
 }
 
-/// Bytes of this process that are in memory.
+/// What a session adds to this process: what is its own, and all with shared pages counted in each, in bytes.
 struct Memory {
-    /// Nobody else's: each page of it costs a page of the machine.
     own: f64,
-    /// All, with pages that many sessions share counted in each.
     resident: f64,
 }
 
-impl Memory {
-    fn now() -> Self {
-        let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap();
-        let bytes = |name: &str| -> f64 {
-            let line = rollup.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
-        };
-        Self { own: bytes("Anonymous:"), resident: bytes("Rss:") }
-    }
-
-    /// What was added since, for each session.
-    fn grown(&self) -> Self {
-        let now = Self::now();
-        let each = |now: f64, then: f64| (now - then) / SESSIONS as f64;
-        Self { own: each(now.own, self.own), resident: each(now.resident, self.resident) }
-    }
-}
-
-#[derive(Default)]
-struct Table(Vec<Row>);
-
-struct Row {
-    what: &'static str,
-    unit: &'static str,
-    native: Vec<f64>,
-    component: Vec<f64>,
-}
-
-impl Table {
-    fn measure(
-        &mut self,
-        what: &'static str,
-        unit: &'static str,
-        native: impl FnOnce() -> f64,
-        component: impl FnOnce() -> f64,
-    ) {
-        let (native, component) = (native(), component());
-        self.add(what, unit, Some(native), component);
-    }
-
-    fn add(&mut self, what: &'static str, unit: &'static str, native: Option<f64>, component: f64) {
-        let at = self.0.iter().position(|row| row.what == what).unwrap_or_else(|| {
-            self.0.push(Row { what, unit, native: Vec::new(), component: Vec::new() });
-            self.0.len() - 1
-        });
-        if let Some(row) = self.0.get_mut(at) {
-            row.native.extend(native);
-            row.component.push(component);
-        }
-    }
-
-    fn print(&self) {
-        println!("{:44} {:>10} {:>10}  {:5} {:>6}", "", "native", "component", "", "ratio");
-        for row in &self.0 {
-            let (native, component) = (median(&row.native), median(&row.component).unwrap_or_default());
-            let (shown, ratio) = match native {
-                Some(native) if native >= 1.0 => (format!("{native:.0}"), format!("{:.1}", component / native)),
-                Some(native) => (format!("{native:.0}"), String::new()),
-                None => ("-".to_owned(), String::new()),
-            };
-            println!("{:44} {shown:>10} {component:>10.0}  {:5} {ratio:>6}", row.what, row.unit);
-        }
-    }
-}
-
-fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied()
+fn grown(before: &memory::Memory) -> Memory {
+    let now = memory::Memory::of("self");
+    let each = |now: f64, then: f64| (now - then) / SESSIONS as f64;
+    Memory { own: each(now.own, before.own), resident: each(now.resident, before.resident) }
 }

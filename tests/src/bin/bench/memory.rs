@@ -1,0 +1,23 @@
+//! What a process has in memory, as the kernel counts it.
+
+use std::fs;
+
+/// Bytes of a process that are in memory.
+pub(crate) struct Memory {
+    /// Nobody else's: each page of it costs a page of the machine.
+    pub(crate) own: f64,
+    /// All, with pages that are shared with files or other processes counted in full.
+    pub(crate) resident: f64,
+}
+
+impl Memory {
+    /// Of the process of this id, or of `self`.
+    pub(crate) fn of(process: &str) -> Self {
+        let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap();
+        let bytes = |name: &str| -> f64 {
+            let line = rollup.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
+        };
+        Self { own: bytes("Anonymous:"), resident: bytes("Rss:") }
+    }
+}
