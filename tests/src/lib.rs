@@ -15,6 +15,7 @@ pub mod ipp_printer;
 pub mod ipptool;
 pub mod network;
 pub mod port;
+pub mod postgres;
 pub mod process;
 pub mod program;
 pub mod site;

@@ -99,6 +99,7 @@ kinds! {
     JobCancelled      "job.cancelled"       Info    "A job was cancelled and its document deleted."
     JobRecovered      "job.recovered"       Warning "A job's row was rebuilt from the spool at start-up."
     SpoolRubbish      "spool.rubbish"       Warning "A file in the spool belongs to no job received whole; it was removed."
+    RetentionCleaned  "retention.cleaned"   Info    "Old events and jobs at their end were deleted, as `[retention]` in cardinal.toml says; the counts are in the facts."
 }
 
 impl fmt::Display for EventKind {

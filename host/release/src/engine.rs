@@ -137,6 +137,22 @@ impl Release {
         ipp::router(Arc::clone(&self.engine))
     }
 
+    /// Removes files of jobs at their end that a failure left in the spool: of how many jobs.
+    ///
+    /// # Errors
+    /// The spool cannot be read, or the store failed.
+    pub async fn sweep(&self) -> Result<usize, ReleaseError> {
+        scan::sweep(&self.engine).await
+    }
+
+    /// Those of these jobs of which the spool has no file, so that their rows may go.
+    ///
+    /// # Errors
+    /// The spool cannot be read.
+    pub async fn without_files(&self, ids: Vec<JobId>) -> Result<Vec<JobId>, ReleaseError> {
+        scan::without_files(&self.engine, ids).await
+    }
+
     /// Orderly end: no new jobs, transfers under way may end (bounded). What is not at its end by then is taken up at the
     /// next start.
     pub async fn shutdown(&self) {
@@ -245,6 +261,16 @@ impl Engine {
             }
             self.stop.run_until_cancelled(tokio::time::sleep(COMMIT_AGAIN)).await?;
         }
+    }
+
+    /// Looks something up in the spool folder, off the runtime's own threads.
+    pub(crate) async fn look<T: Send + 'static>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&Spool) -> std::io::Result<T> + Send + 'static,
+    ) -> Result<T, ReleaseError> {
+        let engine = Arc::clone(self);
+        let looked = tokio::task::spawn_blocking(move || look(&engine.spool)).await?;
+        looked.map_err(|source| ReleaseError::Spool { folder: self.spool.folder().to_owned(), source })
     }
 
     /// Files that cannot be removed now are removed at the next start.

@@ -3,7 +3,10 @@
 //! What is to be done about a job is decided by [`decide`] from what is known of it, without I/O. A document that arrived
 //! whole is never removed while its job is open, and nothing that a printer may have is sent again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use cardinal_domain::{
     event::{EventBody, EventKind},
@@ -82,6 +85,50 @@ pub(crate) async fn mend(engine: &Arc<Engine>, mut found: BTreeMap<JobId, Found>
         mend_one(engine, id, row, found).await?;
     }
     Ok(())
+}
+
+/// How long after its end a job's files may still be on their way out.
+const LEAVING: i64 = 60_000;
+
+/// Removes files of jobs that are at their end, which a failure left in the spool: of how many jobs. What only the scan at
+/// the start may judge (files without a row, a document that came back) is left alone.
+pub(crate) async fn sweep(engine: &Arc<Engine>) -> Result<usize, ReleaseError> {
+    let ids = engine.look(|spool| spool.ids()).await?;
+    // In this order: a file that is listed had an open job before.
+    let open: HashSet<JobId> = engine.store.open_job_ids().await?.into_iter().collect();
+    let mut swept = 0;
+    for id in ids.into_iter().filter(|id| !open.contains(id)) {
+        let Some(job) = engine.store.job(id).await? else { continue };
+        let found = engine.look(move |spool| spool.found(id)).await?;
+        if Timestamp::now().0 - job.changed.0 < LEAVING {
+            continue;
+        }
+        if let Mend::Rubbish(why) = decide(Some(&job), &found) {
+            mend_one(engine, id, Some(job), found).await?;
+            tracing::debug!(job = %id, why, "files were left in the spool");
+            swept += 1;
+        }
+    }
+    Ok(swept)
+}
+
+/// Those of these jobs of which the spool has nothing. None at all where this is not our spool, such as the empty folder
+/// beneath a disk that is not mounted.
+pub(crate) async fn without_files(engine: &Arc<Engine>, ids: Vec<JobId>) -> Result<Vec<JobId>, ReleaseError> {
+    engine
+        .look(move |spool| {
+            if !spool.is_marked()? {
+                return Ok(Vec::new());
+            }
+            let mut without = Vec::with_capacity(ids.len());
+            for id in ids {
+                if !spool.has(id)? {
+                    without.push(id);
+                }
+            }
+            Ok(without)
+        })
+        .await
 }
 
 async fn mend_one(engine: &Arc<Engine>, id: JobId, row: Option<Job>, found: Found) -> Result<(), ReleaseError> {

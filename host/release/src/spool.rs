@@ -6,7 +6,7 @@
 //! else may read them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
@@ -94,6 +94,10 @@ impl Spool {
         fs::File::open(&self.folder)?.sync_all()
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn document(&self, id: JobId) -> PathBuf {
         self.folder.join(format!("{id}.doc"))
     }
@@ -150,6 +154,39 @@ impl Spool {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// What there is of one job.
+    pub(crate) fn found(&self, id: JobId) -> io::Result<Found> {
+        let document = match fs::symlink_metadata(self.document(id)) {
+            Ok(metadata) => metadata.is_file().then_some(metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Found { document, header: read_header(&self.header(id)).filter(|job| job.id == id) })
+    }
+
+    /// Whether there is anything of this job, sound or not.
+    pub(crate) fn has(&self, id: JobId) -> io::Result<bool> {
+        for path in [self.document(id), self.header(id)] {
+            match fs::symlink_metadata(path) {
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// The jobs of which there is anything.
+    pub(crate) fn ids(&self) -> io::Result<BTreeSet<JobId>> {
+        let mut ids = BTreeSet::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let id = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+            ids.extend(id.filter(|id| path == self.document(*id) || path == self.header(*id)));
+        }
+        Ok(ids)
     }
 
     /// Everything in the folder, by job. Files whose names were not made here are left alone.

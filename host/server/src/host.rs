@@ -16,7 +16,7 @@ use cardinal_domain::{
 };
 use cardinal_release::{Release, ReleaseOptions};
 use cardinal_runtime::{CompileCommand, Compiler, Runtime};
-use cardinal_store::{Durability, Store};
+use cardinal_store::{Durability, Place, Store};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use crate::{
     drivers::Drivers,
     files, http,
     memory::Memory,
+    retention,
     sessions::{Listeners, Services, Sessions},
     token::OwnerToken,
 };
@@ -83,6 +84,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     let message = format!("the host is up: API on {}, IPP on {}", listening.http, listening.ipp);
     services.store.record(vec![EventBody::new(TraceId::new(), EventKind::HostStarted, message)]).await?;
     host.sessions.reconcile().await;
+    let cleaning = tokio::spawn(retention::run(Arc::clone(services), host.stopping.clone()));
     ready(listening);
 
     stop.received().await;
@@ -93,6 +95,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
         let _ = server.await;
     }
     host.sessions.shutdown().await;
+    let _ = cleaning.await;
     requests.finished(REQUESTS_END).await;
     services.release.shutdown().await;
     let stopped = EventBody::new(TraceId::new(), EventKind::HostStopped, "the host ended in an orderly way");
@@ -107,7 +110,12 @@ async fn start(config: Config) -> Result<Host> {
         config::Durability::Process => Durability::Process,
         config::Durability::Power => Durability::Power,
     };
-    let store = Store::open(&config.data_path("cardinal.db"), durability).await?;
+    config.retention.check()?;
+    let place = match config.store.url.0.as_str() {
+        "" => Place::File(config.data_path("cardinal.db")),
+        url => Place::from_url(url)?,
+    };
+    let store = Store::open(place, durability).await?;
     let program = std::env::current_exe().context("cannot tell where this program lies")?;
     let compiler = Compiler::Child(CompileCommand { program: program.clone(), args: vec!["compile-driver".into()] });
     let runtime = Runtime::new(config.drivers.engine.clone(), &config.data_path("compiled"), compiler)?;

@@ -14,6 +14,7 @@ mod host;
 mod http;
 mod memory;
 mod readers;
+mod retention;
 mod sessions;
 mod token;
 

@@ -1,25 +1,33 @@
-//! Opening the database, and the one way to write.
+//! Opening the database, and reading from it. Writing is in `writer`.
 
 use std::{
-    path::Path,
     sync::{Arc, RwLock},
     time::Duration,
 };
 
-use cardinal_domain::event::{Event, EventBody, Level};
+use cardinal_domain::event::Event;
 use sqlx::{
-    Any, AnyPool, Executor as _, SqlSafeStr as _, Transaction,
-    any::AnyPoolOptions,
-    migrate::{Migration, MigrationType, Migrator},
+    Any, AnyConnection, AnyPool, Connection as _, Executor as _,
+    any::{AnyConnectOptions, AnyPoolOptions, AnyRow},
+    pool::PoolConnection,
 };
-use tokio::sync::{Mutex, MutexGuard, broadcast};
+use tokio::{
+    sync::{Mutex, broadcast},
+    time::timeout,
+};
 
-use crate::{StoreError, setup::Setup};
+use crate::{
+    DatabaseError, Place, StoreError, migrations,
+    setup::Setup,
+    sql::{self, Text, Value},
+    writer::Writer,
+};
 
 /// What survives a power cut. A killed process loses nothing either way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// A power cut can take the last moments of events, never a job (the spool is synced by itself).
+    /// SQLite: a power cut can take the last moments of events, never a job (the spool is synced by itself). PostgreSQL:
+    /// as that server is set up, which unless changed means that nothing is lost.
     #[default]
     Process,
     /// Nothing committed is lost in a power cut; each commit waits for the disk.
@@ -30,6 +38,12 @@ pub enum Durability {
 const READERS: u32 = 4;
 /// How many events a slow watcher may lag behind before it is told that it missed some.
 const WATCH_BACKLOG: usize = 4096;
+/// How long a statement may take. A database that says nothing for so long is away.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How long to wait for a connection to a PostgreSQL that is not there: a person stands at a reader meanwhile.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// How long to wait for one of SQLite's connections: there is always one, but it may be busy with a long list.
+const FREE_WITHIN: Duration = Duration::from_secs(30);
 
 /// The open store. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -38,58 +52,51 @@ pub struct Store {
 }
 
 pub(crate) struct Inner {
-    pub(crate) pool: AnyPool,
-    writer: Mutex<()>,
-    watchers: broadcast::Sender<Event>,
+    pub(crate) place: Place,
+    pool: AnyPool,
+    pub(crate) writer: Arc<Mutex<Writer>>,
+    pub(crate) watchers: broadcast::Sender<Event>,
     pub(crate) setup: RwLock<Arc<Setup>>,
 }
 
 impl Store {
-    /// Opens the SQLite database in this file, makes it if it is not there, and brings its schema up to date.
+    /// Opens the database, makes it if it is a file that is not there, and brings its schema up to date. A PostgreSQL
+    /// database is this host's alone from then on.
     ///
     /// # Errors
-    /// The file cannot be opened, or was written by a newer version.
-    pub async fn open(file: &Path, durability: Durability) -> Result<Self, StoreError> {
+    /// It cannot be opened, belongs to another host, or was written by a newer version.
+    pub async fn open(place: impl Into<Place>, durability: Durability) -> Result<Self, StoreError> {
+        let place = place.into();
         sqlx::any::install_default_drivers();
-        // In an address these three would mean something else.
-        let path = file.display().to_string().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
-        let url = format!("sqlite://{path}?mode=rwc");
-        let failed = |source| StoreError::Open { url: url.clone(), source };
+        let mut writer = Writer::new(place.clone(), durability);
+        // Before anything is changed: the database may be another host's.
+        migrations::run(writer.connect().await?).await?;
+        let options = place.url().parse().map_err(|error| open_failed(&place, error))?;
+        let is_postgres = place.is_postgres();
         let pool = AnyPoolOptions::new()
-            .max_connections(READERS + 1)
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    connection.execute("PRAGMA journal_mode = WAL").await?;
-                    connection.execute("PRAGMA foreign_keys = ON").await?;
-                    connection.execute("PRAGMA busy_timeout = 10000").await?;
-                    connection
-                        .execute(match durability {
-                            Durability::Process => "PRAGMA synchronous = NORMAL",
-                            Durability::Power => "PRAGMA synchronous = FULL",
-                        })
-                        .await?;
-                    Ok(())
-                })
-            })
-            .acquire_timeout(Duration::from_secs(30))
-            .connect(&url)
-            .await
-            .map_err(failed)?;
-        migrations().run(&pool).await.map_err(StoreError::Migrate)?;
+            .max_connections(READERS)
+            // One that is gone is noticed when it is used, and replaced then.
+            .test_before_acquire(false)
+            .acquire_timeout(if is_postgres { CONNECT_WITHIN } else { FREE_WITHIN })
+            .after_connect(move |connection, _| Box::pin(set_up(connection, is_postgres, durability)))
+            .connect_lazy_with(options);
         let store = Self {
             inner: Arc::new(Inner {
+                place,
                 pool,
-                writer: Mutex::new(()),
+                writer: Arc::new(Mutex::new(writer)),
                 watchers: broadcast::channel(WATCH_BACKLOG).0,
                 setup: RwLock::default(),
             }),
         };
-        store.reload_setup().await?;
+        store.read_setup().await?;
         Ok(store)
     }
 
-    /// Closes the database; what was committed is in the one file afterwards.
+    /// Closes the database; what was committed is in the one file afterwards. Writes that come later are refused.
     pub async fn close(&self) {
+        let mut writer = Arc::clone(&self.inner.writer).lock_owned().await;
+        writer.close(&self.inner).await;
         self.inner.pool.close().await;
     }
 
@@ -98,81 +105,105 @@ impl Store {
         self.inner.watchers.subscribe()
     }
 
-    /// The next write transaction; waits for the one before.
-    pub(crate) async fn write(&self, doing: &'static str) -> Result<Write<'_>, StoreError> {
-        let guard = self.inner.writer.lock().await;
-        let tx = self.inner.pool.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::sql(doing))?;
-        Ok(Write { tx, events: Vec::new(), doing, store: self, _guard: guard })
-    }
-}
-
-/// A write transaction. Dropped without `commit`, it changes nothing and tells nobody.
-pub(crate) struct Write<'s> {
-    pub(crate) tx: Transaction<'static, Any>,
-    events: Vec<Event>,
-    doing: &'static str,
-    store: &'s Store,
-    _guard: MutexGuard<'s, ()>,
-}
-
-impl Write<'_> {
-    /// Adds events to the transaction; they are told to watchers once it is committed.
-    pub(crate) async fn tell(&mut self, bodies: Vec<EventBody>) -> Result<(), StoreError> {
-        let events = crate::events::insert(&mut self.tx, bodies).await?;
-        self.events.extend(events);
-        Ok(())
-    }
-
-    /// The next value of a counter.
-    pub(crate) async fn count(&mut self, name: &'static str, by: i64) -> Result<i64, StoreError> {
-        crate::events::count(&mut self.tx, name, by).await
-    }
-
-    /// Makes it so.
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        self.tx.commit().await.map_err(StoreError::sql(self.doing))?;
-        for event in self.events {
-            log(&event);
-            // Nobody watching is fine.
-            let _ = self.store.inner.watchers.send(event);
+    /// The rows of a statement that only reads. A connection that turns out to be gone is replaced.
+    pub(crate) async fn all(
+        &self,
+        doing: &'static str,
+        text: impl Into<Text>,
+        values: &[Value],
+    ) -> Result<Vec<AnyRow>, StoreError> {
+        let text = text.into();
+        let failed = |error| Err(StoreError::sql(&self.inner.place, doing, error));
+        // Each connection of the pool may be gone, and a new one has to be tried then.
+        for left in (0..=READERS).rev() {
+            let mut connection = match self.inner.pool.acquire().await {
+                Ok(connection) => connection,
+                Err(sqlx::Error::PoolClosed) => return Err(StoreError::Closed { doing }),
+                Err(error) => return failed(error.into()),
+            };
+            let answer = timeout(ANSWER_WITHIN, sql::query(&text, values).fetch_all(&mut *connection)).await;
+            match answer.map(|rows| rows.map_err(DatabaseError::from)) {
+                Ok(Ok(rows)) => return Ok(rows),
+                Ok(Err(error)) if error.is_lost() => {
+                    forget(connection);
+                    if left == 0 {
+                        return failed(error);
+                    }
+                }
+                Ok(Err(error)) => return failed(error),
+                Err(_) => {
+                    forget(connection);
+                    return failed(DatabaseError::late());
+                }
+            }
         }
-        Ok(())
+        failed(sqlx::Error::PoolTimedOut.into())
+    }
+
+    /// The first row of a statement that only reads.
+    pub(crate) async fn first(
+        &self,
+        doing: &'static str,
+        text: &'static str,
+        values: &[Value],
+    ) -> Result<Option<AnyRow>, StoreError> {
+        Ok(self.all(doing, text, values).await?.into_iter().next())
     }
 }
 
-/// What is stored is also logged, once, here: whoever reads the log sees the same as whoever reads the events.
-fn log(event: &Event) {
-    let Event { seq, body } = event;
-    let (kind, trace, message) = (body.kind.name(), body.trace, one_line(&body.message));
-    match body.level {
-        Level::Info => tracing::info!(target: "event", seq, kind, %trace, "{message}"),
-        Level::Warning => tracing::warn!(target: "event", seq, kind, %trace, "{message}"),
-        Level::Error => tracing::error!(target: "event", seq, kind, %trace, "{message}"),
-    }
+/// Takes a connection out of the pool for good, without waiting for a server that says nothing.
+fn forget(connection: PoolConnection<Any>) {
+    drop(connection.detach());
 }
 
-/// A driver's or a printer's words must not look like further lines of the log.
-fn one_line(words: &str) -> String {
-    words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// The migrations, one file each under `migrations/`.
-fn migrations() -> Migrator {
-    let migration = |version, name: &'static str, sql: &'static str| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+/// Opens a connection that is not the pool's.
+pub(crate) async fn connect(place: &Place, durability: Durability) -> Result<AnyConnection, StoreError> {
+    let options: AnyConnectOptions = place.url().parse().map_err(|error| open_failed(place, error))?;
+    let connecting = async {
+        let mut connection = AnyConnection::connect_with(&options).await?;
+        set_up(&mut connection, place.is_postgres(), durability).await?;
+        Ok::<_, sqlx::Error>(connection)
     };
-    Migrator::with_migrations(vec![
-        migration(1, "first", include_str!("../migrations/0001_first.sql")),
-        migration(2, "sign in", include_str!("../migrations/0002_sign_in.sql")),
-    ])
+    match timeout(ANSWER_WITHIN, connecting).await {
+        Ok(connected) => connected.map_err(|error| open_failed(place, error)),
+        Err(_) => Err(open_failed(place, DatabaseError::late())),
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::one_line;
-
-    #[test]
-    fn nobody_writes_a_second_line_into_the_log() {
-        assert_eq!(one_line("gone\n2026-01-01 INFO event: paid\x1b[0m"), "gone 2026-01-01 INFO event: paid [0m");
+async fn set_up(connection: &mut AnyConnection, is_postgres: bool, durability: Durability) -> Result<(), sqlx::Error> {
+    let statements: &[&'static str] = match (is_postgres, durability) {
+        // A host whose cable was cut must not keep the database to itself for hours.
+        (true, Durability::Process) => POSTGRES,
+        (true, Durability::Power) => &[POSTGRES_NAMED, POSTGRES_KEEPALIVE, "SET synchronous_commit = on"],
+        (false, Durability::Process) => {
+            &[SQLITE_VACUUM, SQLITE_WAL, SQLITE_KEYS, SQLITE_BUSY, "PRAGMA synchronous = NORMAL"]
+        }
+        (false, Durability::Power) => {
+            &[SQLITE_VACUUM, SQLITE_WAL, SQLITE_KEYS, SQLITE_BUSY, "PRAGMA synchronous = FULL"]
+        }
+    };
+    for statement in statements {
+        connection.execute(*statement).await?;
     }
+    Ok(())
+}
+
+const POSTGRES: &[&str] = &[POSTGRES_NAMED, POSTGRES_KEEPALIVE];
+const POSTGRES_NAMED: &str = "SET application_name = 'cardinal'";
+const POSTGRES_KEEPALIVE: &str =
+    "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+// Holds for a file that is made now: what is deleted can be given back to the disk. Before WAL, which writes the file.
+const SQLITE_VACUUM: &str = "PRAGMA auto_vacuum = INCREMENTAL";
+const SQLITE_WAL: &str = "PRAGMA journal_mode = WAL";
+const SQLITE_KEYS: &str = "PRAGMA foreign_keys = ON";
+const SQLITE_BUSY: &str = "PRAGMA busy_timeout = 10000";
+
+pub(crate) fn open_failed(place: &Place, source: impl Into<DatabaseError>) -> StoreError {
+    let check = match place {
+        Place::File(_) => "check that the folder exists, is writable and has space",
+        Place::Postgres(_) => {
+            "check that it runs, that this machine reaches it, and the user and password in store.url"
+        }
+    };
+    StoreError::Open { place: place.clone(), check, source: source.into() }
 }

@@ -4,7 +4,7 @@ use cardinal_domain::{driver::Manifest, event::EventBody, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 
-use crate::{Store, StoreError, setup::run};
+use crate::{Store, StoreError, sql::values};
 
 /// An installed driver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,10 +23,7 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn drivers(&self) -> Result<Vec<InstalledDriver>, StoreError> {
-        let rows = sqlx::query("SELECT digest, manifest, installed FROM driver ORDER BY id, installed, version")
-            .fetch_all(&self.inner.pool)
-            .await
-            .map_err(StoreError::sql("list drivers"))?;
+        let rows = self.all("list drivers", "SELECT digest, manifest, installed FROM driver", &[]).await?;
         let read = |row: &sqlx::any::AnyRow| {
             let manifest: String = row.try_get(1).map_err(StoreError::unreadable("driver"))?;
             Ok(InstalledDriver {
@@ -35,7 +32,10 @@ impl Store {
                 installed: Timestamp(row.try_get(2).map_err(StoreError::unreadable("driver"))?),
             })
         };
-        rows.iter().map(read).collect()
+        let mut drivers = rows.iter().map(read).collect::<Result<Vec<InstalledDriver>, StoreError>>()?;
+        // Here, not by the database: each orders texts in its own way.
+        drivers.sort_by_cached_key(|driver| (driver.manifest.id(), driver.installed, driver.manifest.version.clone()));
+        Ok(drivers)
     }
 
     /// Adds a driver. A version that is there is replaced: its digest tells the two apart.
@@ -46,16 +46,11 @@ impl Store {
         let mut write = self.write("install a driver").await?;
         let id = driver.manifest.id();
         let version = driver.manifest.version.as_str();
-        run(&mut write, "DELETE FROM driver WHERE id = $1 AND version = $2", &[Some(&id), Some(version)]).await?;
-        sqlx::query("INSERT INTO driver (digest, id, version, manifest, installed) VALUES ($1, $2, $3, $4, $5)")
-            .bind(driver.digest.clone())
-            .bind(id)
-            .bind(version.to_owned())
-            .bind(serde_json::to_string(&driver.manifest).map_err(StoreError::unreadable("driver"))?)
-            .bind(driver.installed.0)
-            .execute(&mut *write.tx)
-            .await
-            .map_err(StoreError::sql("install a driver"))?;
+        write.run("DELETE FROM driver WHERE id = $1 AND version = $2", &values![id.as_str(), version]).await?;
+        let insert = "INSERT INTO driver (digest, id, version, manifest, installed) VALUES ($1, $2, $3, $4, $5)";
+        let manifest = serde_json::to_string(&driver.manifest).map_err(StoreError::unreadable("driver"))?;
+        let put = values![driver.digest.clone(), id, version, manifest, driver.installed.0];
+        write.run(insert, &put).await?;
         write.tell(events).await?;
         write.commit().await
     }
@@ -66,7 +61,7 @@ impl Store {
     /// The database refused or broke.
     pub async fn remove_driver(&self, digest: &str, events: Vec<EventBody>) -> Result<(), StoreError> {
         let mut write = self.write("remove a driver").await?;
-        run(&mut write, "DELETE FROM driver WHERE digest = $1", &[Some(digest)]).await?;
+        write.run("DELETE FROM driver WHERE digest = $1", &values![digest]).await?;
         write.tell(events).await?;
         write.commit().await
     }

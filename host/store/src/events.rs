@@ -7,9 +7,13 @@ use cardinal_domain::{
     names::{ReaderName, TraceId, UserName},
     time::Timestamp,
 };
-use sqlx::{Any, Row as _, Transaction, any::AnyRow};
+use sqlx::{Row as _, any::AnyRow};
 
-use crate::{Store, StoreError};
+use crate::{
+    Store, StoreError,
+    sql::{Value, places, values},
+    writer::Write,
+};
 
 /// Which events to list.
 #[derive(Debug, Clone, Default)]
@@ -44,35 +48,25 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, StoreError> {
-        let text = |value: Option<String>| value.unwrap_or_default();
-        // Whole statements: neither an ORDER BY nor the use of an index can be a parameter.
-        macro_rules! select {
-            ($trace:literal, $order:literal) => {
-                concat!(
-                    "SELECT * FROM event WHERE seq > $1 AND ($2 = '' OR reader = $2) AND ($3 = '' OR user_name = $3) AND ",
-                    $trace,
-                    " AND ($5 = '' OR kind = $5) ORDER BY seq ",
-                    $order,
-                    " LIMIT $6"
-                )
-            };
+        // Only what is asked for is said: a condition that may be empty would keep an index from being used.
+        let mut text = "SELECT * FROM event WHERE seq > $1".to_owned();
+        let mut values: Vec<Value> = values![filter.after.unwrap_or(-1)].into();
+        let wanted = [
+            (" AND reader = $", filter.reader.as_ref().map(ToString::to_string)),
+            (" AND user_name = $", filter.user.as_ref().map(ToString::to_string)),
+            (" AND trace = $", filter.trace.map(|trace| trace.to_string())),
+            (" AND kind = $", filter.kind.map(|kind| kind.name().to_owned())),
+        ];
+        for (condition, value) in wanted {
+            if let Some(value) = value {
+                values.push(value.into());
+                text.push_str(&format!("{condition}{}", values.len()));
+            }
         }
-        let sql = match (filter.trace.is_some(), filter.after.is_some()) {
-            (true, true) => select!("trace = $4", "ASC"),
-            (true, false) => select!("trace = $4", "DESC"),
-            (false, true) => select!("$4 = ''", "ASC"),
-            (false, false) => select!("$4 = ''", "DESC"),
-        };
-        let rows = sqlx::query(sql)
-            .bind(filter.after.unwrap_or(-1))
-            .bind(text(filter.reader.as_ref().map(ToString::to_string)))
-            .bind(text(filter.user.as_ref().map(ToString::to_string)))
-            .bind(text(filter.trace.map(|trace| trace.to_string())))
-            .bind(text(filter.kind.map(|kind| kind.name().to_owned())))
-            .bind(filter.limit.max(0))
-            .fetch_all(&self.inner.pool)
-            .await
-            .map_err(StoreError::sql("list events"))?;
+        values.push(filter.limit.max(0).into());
+        let order = if filter.after.is_some() { "ASC" } else { "DESC" };
+        text.push_str(&format!(" ORDER BY seq {order} LIMIT ${}", values.len()));
+        let rows = self.all("list events", text, &values).await?;
         let mut events = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         if filter.after.is_none() {
             events.reverse();
@@ -85,56 +79,47 @@ impl Store {
     /// # Errors
     /// The database broke.
     pub async fn last_event(&self) -> Result<i64, StoreError> {
-        let row = sqlx::query("SELECT value FROM counter WHERE name = 'event'")
-            .fetch_one(&self.inner.pool)
-            .await
-            .map_err(StoreError::sql("read a counter"))?;
+        let row = self.first("read a counter", "SELECT value FROM counter WHERE name = 'event'", &[]).await?;
+        let row = row.ok_or_else(|| StoreError::unreadable("counter")("event is missing"))?;
         row.try_get(0).map_err(StoreError::unreadable("counter"))
     }
 }
 
-/// The value of a counter after raising it.
-pub(crate) async fn count(tx: &mut Transaction<'static, Any>, name: &str, by: i64) -> Result<i64, StoreError> {
-    let row = sqlx::query("UPDATE counter SET value = value + $1 WHERE name = $2 RETURNING value")
-        .bind(by)
-        .bind(name)
-        .fetch_one(&mut **tx)
-        .await
-        .map_err(StoreError::sql("raise a counter"))?;
-    row.try_get(0).map_err(StoreError::unreadable("counter"))
-}
+/// How many events one statement stores: each number of rows is a statement of its own, to be kept prepared.
+const ROWS: usize = 32;
+/// The columns of an event.
+const COLUMNS: usize = 11;
 
-pub(crate) async fn insert(
-    tx: &mut Transaction<'static, Any>,
-    bodies: Vec<EventBody>,
-) -> Result<Vec<Event>, StoreError> {
+/// Gives the events their places in the order, and stores them.
+pub(crate) async fn insert(write: &mut Write, bodies: Vec<EventBody>) -> Result<Vec<Event>, StoreError> {
     let many = i64::try_from(bodies.len()).unwrap_or(i64::MAX);
     if many == 0 {
         return Ok(Vec::new());
     }
-    let mut seq = count(tx, "event", many).await? - many;
-    let mut events = Vec::with_capacity(bodies.len());
-    for body in bodies {
-        seq += 1;
-        sqlx::query(
-            "INSERT INTO event (seq, at, trace, kind, level, reader, device, user_name, job, message, facts) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        )
-        .bind(seq)
-        .bind(body.at.0)
-        .bind(body.trace.to_string())
-        .bind(body.kind.name())
-        .bind(body.level.to_string())
-        .bind(body.reader.as_ref().map(ToString::to_string))
-        .bind(body.device.as_ref().map(ToString::to_string))
-        .bind(body.user.as_ref().map(ToString::to_string))
-        .bind(body.job.map(|job| job.to_string()))
-        .bind(body.message.clone())
-        .bind(serde_json::to_string(&body.facts).map_err(StoreError::unreadable("event"))?)
-        .execute(&mut **tx)
-        .await
-        .map_err(StoreError::sql("store an event"))?;
-        events.push(Event { seq, body });
+    let last = write.count("event", many).await?;
+    let events: Vec<Event> = (last - many + 1..).zip(bodies).map(|(seq, body)| Event { seq, body }).collect();
+    for events in events.chunks(ROWS) {
+        let text = format!(
+            "INSERT INTO event (seq, at, trace, kind, level, reader, device, user_name, job, message, facts) VALUES {}",
+            places(events.len(), COLUMNS)
+        );
+        let mut values = Vec::with_capacity(events.len() * COLUMNS);
+        for Event { seq, body } in events {
+            values.extend(values![
+                *seq,
+                body.at.0,
+                body.trace.to_string(),
+                body.kind.name(),
+                body.level.to_string(),
+                body.reader.as_ref().map(ToString::to_string),
+                body.device.as_ref().map(ToString::to_string),
+                body.user.as_ref().map(ToString::to_string),
+                body.job.map(|job| job.to_string()),
+                body.message.clone(),
+                serde_json::to_string(&body.facts).map_err(StoreError::unreadable("event"))?,
+            ]);
+        }
+        write.run(text, &values).await?;
     }
     Ok(events)
 }

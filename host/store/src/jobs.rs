@@ -1,29 +1,24 @@
 //! Jobs: rows whose states are changed only by the pure rules of `domain::job_life`.
+
+use std::collections::HashMap;
+
 use cardinal_domain::{
     event::EventBody,
-    job::{Job, JobState, NewJob},
+    job::{Job, NewJob},
     job_life::JobError,
     names::{JobId, QueueName, TraceId, UserName},
     time::Timestamp,
 };
 use sqlx::{Row as _, any::AnyRow};
 
-use crate::{Store, StoreError, connect::Write};
+use crate::{
+    Store, StoreError,
+    sql::{Value, places, values},
+    writer::Write,
+};
 
-/// Which jobs to list.
-#[derive(Debug, Clone, Default)]
-pub struct JobFilter {
-    /// Only in this queue.
-    pub queue: Option<QueueName>,
-    /// Only this user's.
-    pub user: Option<UserName>,
-    /// Only in this state.
-    pub state: Option<JobState>,
-    /// Only those not at their end.
-    pub open: bool,
-    /// At most so many, newest first.
-    pub limit: i64,
-}
+/// How many jobs are looked up by one statement.
+const AT_ONCE: usize = 64;
 
 impl Store {
     /// A new job in state `receiving`, with a number of its own. The user is the one whose name the client gave.
@@ -54,11 +49,8 @@ impl Store {
         let named = known_user(&mut write, &job.owner).await?;
         job.user = job.signed_in.clone().or(named);
         insert(&mut write, &job).await?;
-        sqlx::query("UPDATE counter SET value = $1 WHERE name = 'job' AND value < $1")
-            .bind(i64::from(job.number))
-            .execute(&mut *write.tx)
-            .await
-            .map_err(StoreError::sql("restore a job"))?;
+        let raise = "UPDATE counter SET value = $1 WHERE name = 'job' AND value < $1";
+        write.run(raise, &values![i64::from(job.number)]).await?;
         write.tell(events).await?;
         write.commit().await?;
         Ok(true)
@@ -100,8 +92,9 @@ impl Store {
         let mut write = self.write("change jobs").await?;
         let mut changed = Vec::new();
         let mut events = Vec::new();
+        let mut found = find_all(&mut write, ids).await?;
         for id in ids {
-            let Some(mut job) = find(&mut write, *id).await? else { continue };
+            let Some(mut job) = found.remove(id) else { continue };
             if let Ok(more) = rule(&mut job) {
                 update(&mut write, &job).await?;
                 events.extend(more);
@@ -120,11 +113,7 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
-        let row = sqlx::query("SELECT * FROM job WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_optional(&self.inner.pool)
-            .await
-            .map_err(StoreError::sql("find a job"))?;
+        let row = self.first("find a job", "SELECT * FROM job WHERE id = $1", &values![id.to_string()]).await?;
         row.as_ref().map(read).transpose()
     }
 
@@ -133,33 +122,9 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn job_by_number(&self, number: i32) -> Result<Option<Job>, StoreError> {
-        let row = sqlx::query("SELECT * FROM job WHERE number = $1")
-            .bind(i64::from(number))
-            .fetch_optional(&self.inner.pool)
-            .await
-            .map_err(StoreError::sql("find a job"))?;
+        let select = "SELECT * FROM job WHERE number = $1";
+        let row = self.first("find a job", select, &values![i64::from(number)]).await?;
         row.as_ref().map(read).transpose()
-    }
-
-    /// The jobs that fit, newest first.
-    ///
-    /// # Errors
-    /// The database broke, or holds a row that cannot be read.
-    pub async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {
-        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-        let rows = sqlx::query(
-            "SELECT * FROM job WHERE ($1 = '' OR queue = $1) AND ($2 = '' OR user_name = $2) AND ($3 = '' OR state = $3) \
-             AND ($4 = 0 OR state NOT IN ('delivered', 'cancelled')) ORDER BY number DESC LIMIT $5",
-        )
-        .bind(text(filter.queue.as_ref().map(QueueName::as_str)))
-        .bind(text(filter.user.as_ref().map(UserName::as_str)))
-        .bind(text(filter.state.map(JobState::as_str)))
-        .bind(i64::from(filter.open))
-        .bind(filter.limit.max(0))
-        .fetch_all(&self.inner.pool)
-        .await
-        .map_err(StoreError::sql("list jobs"))?;
-        rows.iter().map(read).collect()
     }
 
     /// The jobs that wait for this user, oldest first: the order in which people expect their paper.
@@ -167,11 +132,8 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn held_for(&self, user: &UserName) -> Result<Vec<Job>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM job WHERE user_name = $1 AND state = 'held' ORDER BY number")
-            .bind(user.to_string())
-            .fetch_all(&self.inner.pool)
-            .await
-            .map_err(StoreError::sql("list held jobs"))?;
+        let select = "SELECT * FROM job WHERE user_name = $1 AND state = 'held' ORDER BY number";
+        let rows = self.all("list held jobs", select, &values![user.as_str()]).await?;
         rows.iter().map(read).collect()
     }
 
@@ -180,12 +142,8 @@ impl Store {
     /// # Errors
     /// The database broke.
     pub async fn open_jobs(&self, queue: &QueueName) -> Result<i64, StoreError> {
-        let row = sqlx::query(OPEN_IN_QUEUE)
-            .bind(queue.to_string())
-            .fetch_one(&self.inner.pool)
-            .await
-            .map_err(StoreError::sql("count jobs"))?;
-        row.try_get(0).map_err(StoreError::unreadable("count"))
+        let row = self.first("count jobs", OPEN_IN_QUEUE, &values![queue.as_str()]).await?;
+        count(row.as_ref())
     }
 
     /// The events of a job's life so far belong to this trace; a job without any begins one.
@@ -193,11 +151,8 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn trace_of_job(&self, id: JobId) -> Result<TraceId, StoreError> {
-        let row = sqlx::query("SELECT trace FROM event WHERE job = $1 ORDER BY seq DESC LIMIT 1")
-            .bind(id.to_string())
-            .fetch_optional(&self.inner.pool)
-            .await
-            .map_err(StoreError::sql("find a job's trace"))?;
+        let select = "SELECT trace FROM event WHERE job = $1 ORDER BY seq DESC LIMIT 1";
+        let row = self.first("find a job's trace", select, &values![id.to_string()]).await?;
         match row {
             Some(row) => {
                 let text: String = row.try_get(0).map_err(StoreError::unreadable("event"))?;
@@ -211,80 +166,86 @@ impl Store {
 const OPEN_IN_QUEUE: &str = "SELECT count(*) FROM job WHERE queue = $1 AND state NOT IN ('delivered', 'cancelled')";
 
 /// How many jobs of a queue are not at their end.
-pub(crate) async fn open_in_queue(write: &mut Write<'_>, queue: &QueueName) -> Result<i64, StoreError> {
-    let row = sqlx::query(OPEN_IN_QUEUE)
-        .bind(queue.to_string())
-        .fetch_one(&mut *write.tx)
-        .await
-        .map_err(StoreError::sql("count jobs"))?;
-    row.try_get(0).map_err(StoreError::unreadable("count"))
+pub(crate) async fn open_in_queue(write: &mut Write, queue: &QueueName) -> Result<i64, StoreError> {
+    count(write.first(OPEN_IN_QUEUE, &values![queue.as_str()]).await?.as_ref())
 }
 
-async fn known_user(write: &mut Write<'_>, owner: &str) -> Result<Option<UserName>, StoreError> {
+fn count(row: Option<&AnyRow>) -> Result<i64, StoreError> {
+    row.map_or(Ok(0), |row| row.try_get(0).map_err(StoreError::unreadable("count")))
+}
+
+/// What of a job is searched in: whose it is and what it is called, in lower case, a line each.
+pub(crate) fn folded(owner: &str, user: Option<&str>, name: &str) -> String {
+    format!("{owner}\n{}\n{name}", user.unwrap_or_default()).to_lowercase()
+}
+
+async fn known_user(write: &mut Write, owner: &str) -> Result<Option<UserName>, StoreError> {
     let Ok(name) = UserName::new(owner) else { return Ok(None) };
-    let row = sqlx::query("SELECT name FROM users WHERE name = $1")
-        .bind(name.to_string())
-        .fetch_optional(&mut *write.tx)
-        .await
-        .map_err(StoreError::sql("find a user"))?;
+    let row = write.first("SELECT name FROM users WHERE name = $1", &values![name.as_str()]).await?;
     Ok(row.map(|_| name))
 }
 
-async fn find(write: &mut Write<'_>, id: JobId) -> Result<Option<Job>, StoreError> {
-    let row = sqlx::query("SELECT * FROM job WHERE id = $1")
-        .bind(id.to_string())
-        .fetch_optional(&mut *write.tx)
-        .await
-        .map_err(StoreError::sql("find a job"))?;
-    row.as_ref().map(read).transpose()
+async fn find(write: &mut Write, id: JobId) -> Result<Option<Job>, StoreError> {
+    Ok(find_all(write, &[id]).await?.remove(&id))
 }
 
-async fn insert(write: &mut Write<'_>, job: &Job) -> Result<(), StoreError> {
+async fn find_all(write: &mut Write, ids: &[JobId]) -> Result<HashMap<JobId, Job>, StoreError> {
+    let mut found = HashMap::with_capacity(ids.len());
+    for ids in ids.chunks(AT_ONCE) {
+        let text = format!("SELECT * FROM job WHERE id IN {}", places(1, ids.len()));
+        let values: Vec<_> = ids.iter().map(|id| Value::from(id.to_string())).collect();
+        for row in write.all(text, &values).await? {
+            let job = read(&row)?;
+            found.insert(job.id, job);
+        }
+    }
+    Ok(found)
+}
+
+async fn insert(write: &mut Write, job: &Job) -> Result<(), StoreError> {
     let sql = "INSERT INTO job (number, queue, owner, user_name, name, format, bytes, sha256, options, state, reason, \
-               doubtful, printer, device, remote, created, changed, owner_name, attempt, signed_in, id) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
-    save(write, sql, job).await
+               doubtful, printer, device, remote, created, changed, owner_name, attempt, signed_in, folded, id) VALUES \
+               ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
+    write.run(sql, &columns(job)?).await
 }
 
-async fn update(write: &mut Write<'_>, job: &Job) -> Result<(), StoreError> {
+async fn update(write: &mut Write, job: &Job) -> Result<(), StoreError> {
     let sql = "UPDATE job SET number = $1, queue = $2, owner = $3, user_name = $4, name = $5, format = $6, bytes = $7, \
                sha256 = $8, options = $9, state = $10, reason = $11, doubtful = $12, printer = $13, device = $14, \
-               remote = $15, created = $16, changed = $17, owner_name = $18, attempt = $19, signed_in = $20 \
-               WHERE id = $21";
-    save(write, sql, job).await
+               remote = $15, created = $16, changed = $17, owner_name = $18, attempt = $19, signed_in = $20, \
+               folded = $21 WHERE id = $22";
+    write.run(sql, &columns(job)?).await
 }
 
 /// Both statements number their columns alike.
-async fn save(write: &mut Write<'_>, sql: &'static str, job: &Job) -> Result<(), StoreError> {
-    sqlx::query(sql)
-        .bind(i64::from(job.number))
-        .bind(job.queue.to_string())
-        .bind(job.owner.clone())
-        .bind(job.user.as_ref().map(ToString::to_string))
-        .bind(job.name.clone())
-        .bind(job.format.clone())
-        .bind(i64::try_from(job.bytes).unwrap_or(i64::MAX))
-        .bind(job.sha256.clone())
-        .bind(serde_json::to_string(&job.options).map_err(StoreError::unreadable("job"))?)
-        .bind(job.state.as_str())
-        .bind(job.reason.clone())
-        .bind(i64::from(job.doubtful))
-        .bind(job.printer.as_ref().map(ToString::to_string))
-        .bind(job.device.as_ref().map(ToString::to_string))
-        .bind(job.remote.map(i64::from))
-        .bind(job.created.0)
-        .bind(job.changed.0)
-        .bind(UserName::new(&job.owner).ok().map(String::from))
-        .bind(i64::from(job.attempt))
-        .bind(job.signed_in.as_ref().map(ToString::to_string))
-        .bind(job.id.to_string())
-        .execute(&mut *write.tx)
-        .await
-        .map(drop)
-        .map_err(StoreError::sql("write a job"))
+fn columns(job: &Job) -> Result<[Value; 22], StoreError> {
+    Ok(values![
+        i64::from(job.number),
+        job.queue.as_str(),
+        job.owner.as_str(),
+        job.user.as_ref().map(UserName::as_str),
+        job.name.as_str(),
+        job.format.as_str(),
+        i64::try_from(job.bytes).unwrap_or(i64::MAX),
+        job.sha256.as_str(),
+        serde_json::to_string(&job.options).map_err(StoreError::unreadable("job"))?,
+        job.state.as_str(),
+        job.reason.as_str(),
+        i64::from(job.doubtful),
+        job.printer.as_ref().map(ToString::to_string),
+        job.device.as_ref().map(ToString::to_string),
+        job.remote.map(i64::from),
+        job.created.0,
+        job.changed.0,
+        UserName::new(&job.owner).ok().map(String::from),
+        i64::from(job.attempt),
+        job.signed_in.as_ref().map(UserName::as_str),
+        folded(&job.owner, job.user.as_ref().map(UserName::as_str), &job.name),
+        job.id.to_string(),
+    ])
 }
 
-fn read(row: &AnyRow) -> Result<Job, StoreError> {
+pub(crate) fn read(row: &AnyRow) -> Result<Job, StoreError> {
     let text = |column: &str| row.try_get::<String, _>(column).map_err(StoreError::unreadable("job"));
     let maybe = |column: &str| row.try_get::<Option<String>, _>(column).map_err(StoreError::unreadable("job"));
     let number = |column: &str| row.try_get::<i64, _>(column).map_err(StoreError::unreadable("job"));

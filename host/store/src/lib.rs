@@ -1,23 +1,32 @@
-//! What Cardinal keeps, behind one set of queries: SQLite now, written so that PostgreSQL takes the same ones.
+//! What Cardinal keeps, behind one set of queries: in SQLite or in PostgreSQL.
 //!
 //! The store owns durability and uniqueness: a card belongs to one user because the database says so, and a change that
 //! spans rows is one transaction. It decides nothing: what a change *is* comes from the pure modules of `domain`.
 //!
-//! Reading is concurrent. Writing is one transaction at a time, which is what SQLite does anyway; doing it here turns
-//! "database is locked" into a short wait.
+//! Reading is concurrent. Writing is one connection's work, in turns, and writes that wait at the same time share one
+//! commit: see `writer`. That is what SQLite does anyway (here it is a short wait instead of "database is locked"), and
+//! with PostgreSQL it lets one commit's way to the server serve many.
 
 mod connect;
 mod drivers;
 mod error;
 mod events;
 mod jobs;
+mod list;
 mod memory;
+mod migrations;
+mod place;
+mod retention;
 mod setup;
+mod sql;
 mod users;
+mod writer;
 
 pub use connect::{Durability, Store};
 pub use drivers::InstalledDriver;
-pub use error::StoreError;
+pub use error::{DatabaseError, StoreError};
 pub use events::EventFilter;
-pub use jobs::JobFilter;
+pub use list::JobFilter;
+pub use place::{Place, PostgresUrl};
+pub use retention::{Cleaned, EventLimit, JobLimit};
 pub use setup::Setup;

@@ -3,7 +3,7 @@
 use cardinal_domain::names::ReaderName;
 use sqlx::Row as _;
 
-use crate::{Store, StoreError, setup::run};
+use crate::{Store, StoreError, sql::values};
 
 impl Store {
     /// What was remembered for a reader: keys and sealed values.
@@ -11,13 +11,16 @@ impl Store {
     /// # Errors
     /// The database broke.
     pub async fn reader_memory(&self, reader: &ReaderName) -> Result<Vec<(String, String)>, StoreError> {
-        let rows = sqlx::query("SELECT name, sealed FROM reader_memory WHERE reader = $1 ORDER BY name")
-            .bind(reader.to_string())
-            .fetch_all(&self.inner.pool)
-            .await
-            .map_err(StoreError::sql("read a reader's memory"))?;
+        let select = "SELECT name, sealed FROM reader_memory WHERE reader = $1";
+        let rows = self.all("read a reader's memory", select, &values![reader.as_str()]).await?;
         let bad = StoreError::unreadable("reader's memory");
-        rows.iter().map(|row| Ok((row.try_get(0).map_err(&bad)?, row.try_get(1).map_err(&bad)?))).collect()
+        let mut memory = rows
+            .iter()
+            .map(|row| Ok((row.try_get(0).map_err(&bad)?, row.try_get(1).map_err(&bad)?)))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        // Here, not by the database: each orders texts in its own way.
+        memory.sort();
+        Ok(memory)
     }
 
     /// Remembers a sealed value for a reader, or with none forgets it.
@@ -30,11 +33,11 @@ impl Store {
             Some(sealed) => {
                 let sql = "INSERT INTO reader_memory (reader, name, sealed) VALUES ($1, $2, $3) \
                            ON CONFLICT (reader, name) DO UPDATE SET sealed = excluded.sealed";
-                run(&mut write, sql, &[Some(reader.as_str()), Some(name), Some(sealed)]).await?;
+                write.run(sql, &values![reader.as_str(), name, sealed]).await?;
             }
             None => {
                 let sql = "DELETE FROM reader_memory WHERE reader = $1 AND name = $2";
-                run(&mut write, sql, &[Some(reader.as_str()), Some(name)]).await?;
+                write.run(sql, &values![reader.as_str(), name]).await?;
             }
         }
         write.commit().await

@@ -11,7 +11,7 @@ use cardinal_domain::{
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
 
-use crate::{Store, StoreError, connect::Write};
+use crate::{Store, StoreError, connect::Inner, sql::values, writer::Write};
 
 /// A site without its people: small, and looked at on every swipe, so it is kept in memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +57,7 @@ impl Store {
     /// The database refused (a card or a reference in use) or broke; a queue with open jobs cannot be removed.
     pub async fn apply(&self, changes: &[Change], events: Vec<EventBody>) -> Result<(), StoreError> {
         let mut write = self.write("change the site").await?;
+        write.change_setup(changes);
         // Cards move between users in one plan, so all that change hands are freed before any is given.
         for change in changes {
             if let Change::PutUser(user) = change {
@@ -68,11 +69,11 @@ impl Store {
         }
         write.count("site", 1).await?;
         write.tell(events).await?;
-        write.commit().await?;
-        self.reload_setup().await
+        write.commit().await
     }
 
-    pub(crate) async fn reload_setup(&self) -> Result<(), StoreError> {
+    /// Reads what the database has into memory, once; from then on the two are changed together.
+    pub(crate) async fn read_setup(&self) -> Result<(), StoreError> {
         let mut setup = Setup::default();
         for row in self.rows("SELECT name, value FROM config").await? {
             setup.config.insert(column(&row, 0)?, column(&row, 1)?);
@@ -94,7 +95,7 @@ impl Store {
     }
 
     async fn rows(&self, sql: &'static str) -> Result<Vec<sqlx::any::AnyRow>, StoreError> {
-        sqlx::query(sql).fetch_all(&self.inner.pool).await.map_err(StoreError::sql("read the site"))
+        self.all("read the site", sql, &[]).await
     }
 
     async fn specs<T: DeserializeOwned>(&self, sql: &'static str) -> Result<Vec<T>, StoreError> {
@@ -102,6 +103,36 @@ impl Store {
             serde_json::from_str(&column::<String>(row, 0)?).map_err(StoreError::unreadable("part of the site"))
         };
         self.rows(sql).await?.iter().map(read).collect()
+    }
+}
+
+impl Inner {
+    /// Changes the setup in memory as the database was just changed.
+    pub(crate) fn change_setup(&self, changes: impl Iterator<Item = Change>) {
+        let mut changes = changes.peekable();
+        if changes.peek().is_some() {
+            let mut setup = self.setup.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let changed = Arc::make_mut(&mut setup);
+            changes.for_each(|change| changed.change(change));
+        }
+    }
+}
+
+impl Setup {
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Config(name, Some(value)) => drop(self.config.insert(name, value)),
+            Change::Config(name, None) => drop(self.config.remove(&name)),
+            Change::PutUser(_) | Change::RemoveUser(_) => {}
+            Change::PutPrinter(printer) => drop(self.printers.insert(printer.name.clone(), printer)),
+            Change::RemovePrinter(printer) => drop(self.printers.remove(&printer.name)),
+            Change::PutQueue(queue) => drop(self.queues.insert(queue.name.clone(), queue)),
+            Change::RemoveQueue(queue) => drop(self.queues.remove(&queue.name)),
+            Change::PutDevice(device) => drop(self.devices.insert(device.name.clone(), device)),
+            Change::RemoveDevice(device) => drop(self.devices.remove(&device.name)),
+            Change::PutReader(reader) => drop(self.readers.insert(reader.name.clone(), reader)),
+            Change::RemoveReader(reader) => drop(self.readers.remove(&reader.name)),
+        }
     }
 }
 
@@ -117,7 +148,7 @@ pub(crate) fn name<T: FromStr<Err = NameError>>(text: Option<String>) -> Result<
     text.map(|text| text.parse()).transpose().map_err(StoreError::unreadable("name"))
 }
 
-async fn carry_out(write: &mut Write<'_>, change: &Change) -> Result<(), StoreError> {
+async fn carry_out(write: &mut Write, change: &Change) -> Result<(), StoreError> {
     // Each statement is whole, so that what can be run is what can be read here.
     const PUT_PRINTER: &str = "INSERT INTO printer (name, spec) VALUES ($1, $2) \
                                ON CONFLICT (name) DO UPDATE SET spec = excluded.spec";
@@ -130,54 +161,43 @@ async fn carry_out(write: &mut Write<'_>, change: &Change) -> Result<(), StoreEr
     match change {
         Change::Config(name, Some(value)) => {
             let sql = "INSERT INTO config (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-            run(write, sql, &[Some(name), Some(value)]).await
+            write.run(sql, &values![name.as_str(), value.as_str()]).await
         }
-        Change::Config(name, None) => run(write, "DELETE FROM config WHERE name = $1", &[Some(name)]).await,
+        Change::Config(name, None) => write.run("DELETE FROM config WHERE name = $1", &values![name.as_str()]).await,
         Change::PutUser(user) => crate::users::put(write, user).await,
-        Change::RemoveUser(user) => run(write, "DELETE FROM users WHERE name = $1", &[Some(user.name.as_str())]).await,
-        Change::PutPrinter(printer) => {
-            run(write, PUT_PRINTER, &[Some(printer.name.as_str()), Some(&spec(printer)?)]).await
-        }
+        Change::RemoveUser(user) => write.run("DELETE FROM users WHERE name = $1", &values![user.name.as_str()]).await,
+        Change::PutPrinter(printer) => write.run(PUT_PRINTER, &values![printer.name.as_str(), spec(printer)?]).await,
         Change::RemovePrinter(printer) => {
-            run(write, "DELETE FROM printer WHERE name = $1", &[Some(printer.name.as_str())]).await
+            write.run("DELETE FROM printer WHERE name = $1", &values![printer.name.as_str()]).await
         }
         Change::PutQueue(queue) => {
             let printer = queue.printer.as_ref().map(PrinterName::as_str);
-            run(write, PUT_QUEUE, &[Some(queue.name.as_str()), Some(&spec(queue)?), printer]).await
+            write.run(PUT_QUEUE, &values![queue.name.as_str(), spec(queue)?, printer]).await
         }
         Change::RemoveQueue(queue) => {
             let jobs = crate::jobs::open_in_queue(write, &queue.name).await?;
             if jobs > 0 {
                 return Err(StoreError::QueueInUse { queue: queue.name.to_string(), jobs });
             }
-            run(write, "DELETE FROM queue WHERE name = $1", &[Some(queue.name.as_str())]).await
+            write.run("DELETE FROM queue WHERE name = $1", &values![queue.name.as_str()]).await
         }
         Change::PutDevice(device) => {
-            let put = [Some(device.name.as_str()), Some(&spec(device)?), Some(device.printer.as_str())];
-            run(write, PUT_DEVICE, &put).await
+            let put = values![device.name.as_str(), spec(device)?, device.printer.as_str()];
+            write.run(PUT_DEVICE, &put).await
         }
         Change::RemoveDevice(device) => {
-            run(write, "DELETE FROM device WHERE name = $1", &[Some(device.name.as_str())]).await
+            write.run("DELETE FROM device WHERE name = $1", &values![device.name.as_str()]).await
         }
         Change::PutReader(reader) => {
-            let put = [Some(reader.name.as_str()), Some(&spec(reader)?), Some(reader.device.as_str())];
-            run(write, PUT_READER, &put).await
+            let put = values![reader.name.as_str(), spec(reader)?, reader.device.as_str()];
+            write.run(PUT_READER, &put).await
         }
         Change::RemoveReader(reader) => {
-            run(write, "DELETE FROM reader WHERE name = $1", &[Some(reader.name.as_str())]).await
+            write.run("DELETE FROM reader WHERE name = $1", &values![reader.name.as_str()]).await
         }
     }
 }
 
 fn spec<T: serde::Serialize>(entity: &T) -> Result<String, StoreError> {
     serde_json::to_string(entity).map_err(StoreError::unreadable("part of the site"))
-}
-
-/// Runs one statement with text parameters.
-pub(crate) async fn run(write: &mut Write<'_>, sql: &'static str, values: &[Option<&str>]) -> Result<(), StoreError> {
-    let mut query = sqlx::query(sql);
-    for value in values {
-        query = query.bind(value.map(str::to_owned));
-    }
-    query.execute(&mut *write.tx).await.map(drop).map_err(StoreError::sql("change the site"))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cardinal_domain::{card::CardNumber, names::UserName, password::PasswordHash, site::User};
 use sqlx::{Row as _, any::AnyRow};
 
-use crate::{Store, StoreError, connect::Write, setup::run};
+use crate::{Store, StoreError, sql::values, writer::Write};
 
 /// `card.slot`: which of a user's two cards it is.
 const PRIMARY: i64 = 0;
@@ -17,13 +17,9 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT u.name, u.full_name, u.email, u.password_hash, c.number, c.slot FROM users u \
-             LEFT JOIN card c ON c.user_name = u.name ORDER BY u.name, c.slot",
-        )
-        .fetch_all(&self.inner.pool)
-        .await
-        .map_err(StoreError::sql("list users"))?;
+        let select = "SELECT u.name, u.full_name, u.email, u.password_hash, c.number, c.slot FROM users u \
+             LEFT JOIN card c ON c.user_name = u.name ORDER BY u.name, c.slot";
+        let rows = self.all("list users", select, &[]).await?;
         read_all(&rows)
     }
 
@@ -32,14 +28,9 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn user(&self, name: &UserName) -> Result<Option<User>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT u.name, u.full_name, u.email, u.password_hash, c.number, c.slot FROM users u \
-             LEFT JOIN card c ON c.user_name = u.name WHERE u.name = $1 ORDER BY c.slot",
-        )
-        .bind(name.to_string())
-        .fetch_all(&self.inner.pool)
-        .await
-        .map_err(StoreError::sql("find a user"))?;
+        let select = "SELECT u.name, u.full_name, u.email, u.password_hash, c.number, c.slot FROM users u \
+             LEFT JOIN card c ON c.user_name = u.name WHERE u.name = $1 ORDER BY c.slot";
+        let rows = self.all("find a user", select, &values![name.as_str()]).await?;
         Ok(read_all(&rows)?.pop())
     }
 
@@ -48,11 +39,8 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn user_by_card(&self, card: &CardNumber) -> Result<Option<UserName>, StoreError> {
-        let row = sqlx::query("SELECT user_name FROM card WHERE number = $1")
-            .bind(card.reveal().to_owned())
-            .fetch_optional(&self.inner.pool)
-            .await
-            .map_err(StoreError::sql("find the user of a card"))?;
+        let select = "SELECT user_name FROM card WHERE number = $1";
+        let row = self.first("find the user of a card", select, &values![card.reveal()]).await?;
         match row {
             Some(row) => crate::setup::name(row.try_get(0).map_err(StoreError::unreadable("card"))?),
             None => Ok(None),
@@ -91,30 +79,31 @@ fn password_hash(column: Result<Option<String>, sqlx::Error>) -> Result<Option<P
     text.map(PasswordHash::try_from).transpose().map_err(StoreError::unreadable("user"))
 }
 
-pub(crate) async fn free_cards(write: &mut Write<'_>, user: &UserName) -> Result<(), StoreError> {
-    run(write, "DELETE FROM card WHERE user_name = $1", &[Some(user.as_str())]).await
+pub(crate) async fn free_cards(write: &mut Write, user: &UserName) -> Result<(), StoreError> {
+    write.run("DELETE FROM card WHERE user_name = $1", &values![user.as_str()]).await
 }
 
-pub(crate) async fn put(write: &mut Write<'_>, user: &User) -> Result<(), StoreError> {
+pub(crate) async fn put(write: &mut Write, user: &User) -> Result<(), StoreError> {
     let sql = "INSERT INTO users (name, full_name, email, password_hash) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (name) DO UPDATE SET full_name = excluded.full_name, email = excluded.email, \
                password_hash = excluded.password_hash";
     let hash = user.password_hash.as_ref().map(PasswordHash::reveal);
-    run(write, sql, &[Some(user.name.as_str()), Some(&user.full_name), Some(&user.email), hash]).await?;
+    let put = values![user.name.as_str(), user.full_name.as_str(), user.email.as_str(), hash];
+    write.run(sql, &put).await?;
     for (slot, card) in [(PRIMARY, &user.card), (SECONDARY, &user.second_card)] {
         if let Some(card) = card {
-            sqlx::query("INSERT INTO card (number, user_name, slot) VALUES ($1, $2, $3)")
-                .bind(card.reveal().to_owned())
-                .bind(user.name.to_string())
-                .bind(slot)
-                .execute(&mut *write.tx)
-                .await
-                .map_err(StoreError::sql("give a card to a user (another user has it)"))?;
+            // No error of the database's own: PostgreSQL would write the number into its log.
+            let sql = "INSERT INTO card (number, user_name, slot) VALUES ($1, $2, $3) \
+                       ON CONFLICT DO NOTHING RETURNING slot";
+            let given = write.first(sql, &values![card.reveal(), user.name.as_str(), slot]).await?;
+            if given.is_none() {
+                return Err(StoreError::CardTaken { user: user.name.to_string() });
+            }
         }
     }
     // Jobs that came before their owner did, or are just coming.
     let sql = "UPDATE job SET user_name = $1, \
                reason = CASE WHEN state = 'held' THEN 'waits for its owner''s card' ELSE reason END \
                WHERE user_name IS NULL AND owner_name = $1 AND state IN ('receiving', 'held')";
-    run(write, sql, &[Some(user.name.as_str())]).await
+    write.run(sql, &values![user.name.as_str()]).await
 }

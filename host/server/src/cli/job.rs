@@ -18,6 +18,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   cardinal job list
   cardinal job list --user ada --all
+  cardinal job list --search report --before 4711     # the page behind job 4711
   cardinal job show 17
   cardinal job release 17 --printer east
   cardinal job cancel 17";
@@ -54,6 +55,12 @@ pub(super) struct List {
     /// Also those at their end
     #[arg(long)]
     all: bool,
+    /// Only those with this text in their owner, user or name; upper and lower case are the same
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// Only those with a lower number, which is the next page
+    #[arg(long, value_name = "NUMBER")]
+    before: Option<i32>,
     #[arg(long, default_value_t = 100)]
     limit: u32,
 }
@@ -77,8 +84,15 @@ impl Action {
 
 impl List {
     async fn run(self, client: &Client) -> Result<()> {
-        let query =
-            JobQuery { queue: self.queue, user: self.user, state: self.state, all: self.all, limit: Some(self.limit) };
+        let query = JobQuery {
+            queue: self.queue,
+            user: self.user,
+            state: self.state,
+            all: self.all,
+            search: self.search,
+            before: self.before,
+            limit: Some(self.limit),
+        };
         let jobs: Vec<Job> = client.query("job", &query).await?;
         if client.json {
             return output::json(&jobs);

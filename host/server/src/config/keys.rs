@@ -4,6 +4,8 @@ use cardinal_domain::bounds::BoundInfo;
 use cardinal_release::RELEASE_LIMITS;
 use cardinal_runtime::{BOUNDS, ENGINE_OPTIONS};
 
+use crate::retention::RETENTION_LIMITS;
+
 /// A key and what it does.
 pub struct Key {
     /// Sections and key, joined by dots.
@@ -23,9 +25,15 @@ const PLAIN: &[(&str, &str)] = &[
       address they reach (such as \"0.0.0.0:8631\") and name their networks in the queue's `allow` list.",
     ),
     (
+        "store.url",
+        "Where the store is. Empty: SQLite, cardinal.db in the data folder. A PostgreSQL database of this host's own: \
+      postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full. Better in the environment than in this file.",
+    ),
+    (
         "store.durability",
         "\"process\": a killed process loses nothing, a power cut the last moments of events, never a job. \
-      \"power\": a power cut loses nothing either; each event waits for the disk.",
+      \"power\": a power cut loses nothing either; each event waits for the disk. PostgreSQL does what it is set up to \
+      do, and with \"power\" never less than that.",
     ),
     (
         "log.filter",
@@ -50,6 +58,7 @@ pub fn all() -> Vec<Key> {
     };
     plain
         .chain(bound("release", RELEASE_LIMITS))
+        .chain(bound("retention", RETENTION_LIMITS))
         .chain(bound("drivers.engine", ENGINE_OPTIONS))
         .chain(bound("drivers.bounds", BOUNDS))
         .collect()

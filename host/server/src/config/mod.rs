@@ -19,6 +19,8 @@ use cardinal_release::ReleaseLimits;
 use cardinal_runtime::{Bounds, EngineOptions};
 use serde::{Deserialize, Serialize};
 
+use crate::retention::RetentionLimits;
+
 /// The host process's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -31,6 +33,7 @@ pub struct Config {
     pub log: Log,
     pub drivers: Drivers,
     pub release: ReleaseLimits,
+    pub retention: RetentionLimits,
     /// The folder that relative paths start from: where `cardinal.toml` lies.
     #[serde(skip)]
     pub folder: PathBuf,
@@ -51,7 +54,19 @@ pub struct Ipp {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
+    pub url: StoreUrl,
     pub durability: Durability,
+}
+
+/// `store.url`: it may hold a password, which is shown nowhere.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StoreUrl(pub String);
+
+impl std::fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_empty() { "\"\"" } else { "(not shown)" })
+    }
 }
 
 /// `store.durability`.
@@ -100,6 +115,7 @@ impl Default for Config {
             log: Log::default(),
             drivers: Drivers::default(),
             release: ReleaseLimits::default(),
+            retention: RetentionLimits::default(),
             folder: PathBuf::new(),
         }
     }
@@ -200,6 +216,12 @@ mod tests {
         );
         let error = load("[htp]\n").unwrap_err().to_string();
         assert!(error.contains("line 1: unknown key \"htp\" (did you mean \"http\"?)"), "{error}");
+    }
+
+    #[test]
+    fn the_password_of_the_store_is_shown_nowhere() {
+        let config = load("[store]\nurl = 'postgres://u:s3cret@h/db'\n").unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
     }
 
     #[test]

@@ -75,6 +75,9 @@ impl From<StoreError> for ApiError {
             return Self::conflict(error.to_string());
         }
         tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
+        if let StoreError::Away { .. } | StoreError::Taken { .. } | StoreError::Closed { .. } = error {
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+        }
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}; the host's log says more"))
     }
 }

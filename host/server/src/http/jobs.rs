@@ -28,6 +28,12 @@ pub struct JobQuery {
     pub state: Option<JobState>,
     /// Also those at their end.
     pub all: bool,
+    /// Only those with this text in their owner, user or name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<String>,
+    /// Only those with a lower number: the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
@@ -42,16 +48,23 @@ pub struct ReleaseBody {
 /// How many jobs are listed where no limit is given, and at the most.
 const USUAL: u32 = 100;
 const MOST: u32 = 10_000;
+/// How long a text may be that is searched for, in characters: no name of a job or a user is longer.
+const LONGEST_SEARCH: usize = 1_024;
 
 pub(super) async fn list(
     State(host): State<Arc<Host>>,
     Query(query): Query<JobQuery>,
 ) -> Result<Json<Vec<Job>>, ApiError> {
+    if query.search.as_ref().is_some_and(|search| search.chars().count() > LONGEST_SEARCH) {
+        return Err(ApiError::refused(format!("search for at most {LONGEST_SEARCH} characters")));
+    }
     let filter = JobFilter {
         queue: query.queue,
         user: query.user,
         open: !query.all && query.state.is_none(),
         state: query.state,
+        search: query.search,
+        before: query.before,
         limit: i64::from(query.limit.unwrap_or(USUAL).min(MOST)),
     };
     Ok(Json(host.services.store.jobs(&filter).await?))

@@ -1,69 +1,37 @@
-//! The store on a real SQLite file.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
-use std::collections::BTreeMap;
+//! What is kept, and by which rules it is changed.
 
 use cardinal_domain::{
     card::CardNumber,
     event::{EventBody, EventKind},
-    job::{Job, JobState, NewJob},
+    job::JobState,
     job_life::{self, JobInput},
-    names::{JobId, QueueName, ReaderName, TraceId, UserName},
+    names::{ReaderName, TraceId, UserName},
     plan::{Change, plan},
     site::{Site, User},
     strict_toml,
 };
-use cardinal_store::{Durability, EventFilter, JobFilter, Store, StoreError};
+use cardinal_store::{EventFilter, JobFilter, StoreError};
 
-const SITE: &str = r#"
-    config = { "ext-device.card-no-regex" = "(.{4})" }
-    user = [{ name = "ada", full_name = "Ada Lovelace", card = "4711", second_card = "EMP123" }, { name = "bob" }]
-    printer = [{ name = "east", uri = "folder:./out" }]
-    queue = [{ name = "find-me", allow = ["10.0.0.0/8"] }, { name = "direct", hold = false, printer = "east" }]
-    device = [{ name = "d", printer = "east", queues = ["find-me"] }]
-    reader = [{ name = "r", driver = "cardinal/generic", mode = "generic", address = "h:1", device = "d", settings = { a = 1, b = ["x"] } }]
-"#;
+use crate::peer::{Peer, arrived, new_job, step, told, with_site};
 
-async fn open(folder: &tempfile::TempDir) -> Store {
-    Store::open(&folder.path().join("cardinal.db"), Durability::Process).await.unwrap()
+on_both! {
+    a_site_comes_back_after_a_restart
+    the_database_itself_gives_a_card_to_one_user
+    cards_can_be_swapped_between_users_in_one_go
+    events_written_at_once_have_their_own_places_and_are_all_seen
+    events_are_found_by_reader_user_kind_and_trace
+    a_job_lives_and_only_by_its_rules
+    an_unassigned_job_goes_to_its_owner_once_there_is_one
+    owners_are_found_whatever_their_letters_and_while_their_job_arrives
+    attempts_are_counted
+    a_job_that_the_database_lost_comes_back_and_its_number_is_not_given_again
+    a_queue_with_jobs_cannot_go
 }
 
-async fn with_site(folder: &tempfile::TempDir) -> (Store, Site) {
-    let store = open(folder).await;
-    let site: Site = strict_toml::parse(SITE).unwrap();
-    store.apply(&plan(&Site::default(), &site, false).unwrap().changes, Vec::new()).await.unwrap();
-    (store, site)
-}
-
-fn new_job(owner: &str) -> NewJob {
-    NewJob {
-        queue: QueueName::new("find-me").unwrap(),
-        owner: owner.to_owned(),
-        signed_in: None,
-        name: "letter".to_owned(),
-        format: "application/pdf".to_owned(),
-        options: BTreeMap::from([("copies".to_owned(), "2".to_owned())]),
-    }
-}
-
-async fn step(store: &Store, id: JobId, input: JobInput) -> Job {
-    store.change_job(id, |job| job_life::step(job, TraceId::new(), input)).await.unwrap().unwrap().unwrap()
-}
-
-fn arrived() -> JobInput {
-    JobInput::Arrived { bytes: 3, sha256: "00".to_owned() }
-}
-
-fn told(message: String) -> EventBody {
-    EventBody::new(TraceId::new(), EventKind::HostStarted, message)
-}
-
-#[tokio::test]
-async fn a_site_comes_back_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, mut site) = with_site(&folder).await;
+async fn a_site_comes_back_after_a_restart(peer: &Peer) {
+    let (store, mut site) = with_site(peer).await;
     store.close().await;
-    let store = open(&folder).await;
+    let store = peer.open().await;
     // Given back in the order of names.
     site.queue.sort_by(|a, b| a.name.cmp(&b.name));
     assert_eq!(store.site().await.unwrap(), site);
@@ -73,10 +41,8 @@ async fn a_site_comes_back_after_a_restart() {
     assert_eq!(store.site().await.unwrap(), Site::default());
 }
 
-#[tokio::test]
-async fn the_database_itself_gives_a_card_to_one_user() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, site) = with_site(&folder).await;
+async fn the_database_itself_gives_a_card_to_one_user(peer: &Peer) {
+    let (store, site) = with_site(peer).await;
     // Around the plan, which would have refused it.
     let thief = User {
         name: UserName::new("eve").unwrap(),
@@ -96,10 +62,8 @@ async fn the_database_itself_gives_a_card_to_one_user() {
     assert_eq!(store.user(&UserName::new("eve").unwrap()).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn cards_can_be_swapped_between_users_in_one_go() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, site) = with_site(&folder).await;
+async fn cards_can_be_swapped_between_users_in_one_go(peer: &Peer) {
+    let (store, site) = with_site(peer).await;
     let mut swapped = site.clone();
     swapped.user[0].card = Some(CardNumber::new("EMP123").unwrap());
     swapped.user[0].second_card = None;
@@ -110,10 +74,8 @@ async fn cards_can_be_swapped_between_users_in_one_go() {
     assert_eq!(owner.unwrap().as_str(), "bob");
 }
 
-#[tokio::test]
-async fn events_written_at_once_have_their_own_places_and_are_all_seen() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder).await;
+async fn events_written_at_once_have_their_own_places_and_are_all_seen(peer: &Peer) {
+    let store = peer.open().await;
     let mut watch = store.watch();
     let writers: Vec<_> = (0..20)
         .map(|writer| {
@@ -139,10 +101,8 @@ async fn events_written_at_once_have_their_own_places_and_are_all_seen() {
     assert_eq!(store.last_event().await.unwrap(), 200);
 }
 
-#[tokio::test]
-async fn events_are_found_by_reader_user_kind_and_trace() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder).await;
+async fn events_are_found_by_reader_user_kind_and_trace(peer: &Peer) {
+    let store = peer.open().await;
     let (reader, user) = (ReaderName::new("r").unwrap(), UserName::new("ada").unwrap());
     let of_reader = told("one".to_owned()).reader(&reader);
     let of_user = EventBody::new(TraceId::new(), EventKind::CardMatched, "two").user(&user).fact("a", "b");
@@ -161,10 +121,8 @@ async fn events_are_found_by_reader_user_kind_and_trace() {
     assert_eq!(found(EventFilter { after: Some(1), ..EventFilter::default() }).await.len(), 1);
 }
 
-#[tokio::test]
-async fn a_job_lives_and_only_by_its_rules() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, _) = with_site(&folder).await;
+async fn a_job_lives_and_only_by_its_rules(peer: &Peer) {
+    let (store, _) = with_site(peer).await;
     let job = store.announce_job(new_job("ADA")).await.unwrap();
     assert_eq!((job.number, job.user.as_ref().map(UserName::as_str)), (1, Some("ada")));
     let held = step(&store, job.id, arrived()).await;
@@ -184,10 +142,8 @@ async fn a_job_lives_and_only_by_its_rules() {
     assert_eq!(store.jobs(&JobFilter { open: false, ..open }).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn an_unassigned_job_goes_to_its_owner_once_there_is_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, _) = with_site(&folder).await;
+async fn an_unassigned_job_goes_to_its_owner_once_there_is_one(peer: &Peer) {
+    let (store, _) = with_site(peer).await;
     let job = store.announce_job(new_job("Eve")).await.unwrap();
     assert_eq!(step(&store, job.id, arrived()).await.user, None);
     let site: Site = strict_toml::parse("user = [{ name = 'eve' }]").unwrap();
@@ -195,10 +151,8 @@ async fn an_unassigned_job_goes_to_its_owner_once_there_is_one() {
     assert_eq!(store.held_for(&UserName::new("eve").unwrap()).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn owners_are_found_whatever_their_letters_and_while_their_job_arrives() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, _) = with_site(&folder).await;
+async fn owners_are_found_whatever_their_letters_and_while_their_job_arrives(peer: &Peer) {
+    let (store, _) = with_site(peer).await;
     let held = store.announce_job(new_job("\u{dc}NAL")).await.unwrap();
     step(&store, held.id, arrived()).await;
     let receiving = store.announce_job(new_job("\u{dc}nal")).await.unwrap();
@@ -213,10 +167,8 @@ async fn owners_are_found_whatever_their_letters_and_while_their_job_arrives() {
     assert_eq!(store.held_for(&user).await.unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn attempts_are_counted() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, _) = with_site(&folder).await;
+async fn attempts_are_counted(peer: &Peer) {
+    let (store, _) = with_site(peer).await;
     let job = store.announce_job(new_job("ada")).await.unwrap();
     step(&store, job.id, arrived()).await;
     for attempt in 1..3 {
@@ -228,17 +180,15 @@ async fn attempts_are_counted() {
     }
 }
 
-#[tokio::test]
-async fn a_job_that_the_database_lost_comes_back_and_its_number_is_not_given_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, _) = with_site(&folder).await;
+async fn a_job_that_the_database_lost_comes_back_and_its_number_is_not_given_again(peer: &Peer) {
+    let (store, _) = with_site(peer).await;
     for _ in 0..3 {
         store.announce_job(new_job("ada")).await.unwrap();
     }
     let last = store.announce_job(new_job("ada")).await.unwrap();
     let held = step(&store, last.id, arrived()).await;
 
-    let other = tempfile::tempdir().unwrap();
+    let other = peer.another();
     let (store, _) = with_site(&other).await;
     assert!(store.restore_job(&held, vec![told("back".to_owned())]).await.unwrap());
     assert!(!store.restore_job(&held, Vec::new()).await.unwrap(), "once is enough");
@@ -246,10 +196,8 @@ async fn a_job_that_the_database_lost_comes_back_and_its_number_is_not_given_aga
     assert_eq!(store.announce_job(new_job("ada")).await.unwrap().number, held.number + 1);
 }
 
-#[tokio::test]
-async fn a_queue_with_jobs_cannot_go() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, site) = with_site(&folder).await;
+async fn a_queue_with_jobs_cannot_go(peer: &Peer) {
+    let (store, site) = with_site(peer).await;
     let job = store.announce_job(new_job("ada")).await.unwrap();
     let without = Site { queue: Vec::new(), device: Vec::new(), reader: Vec::new(), ..site.clone() };
     let changes = plan(&site, &without, true).unwrap().changes;
@@ -257,10 +205,4 @@ async fn a_queue_with_jobs_cannot_go() {
     assert!(matches!(error, StoreError::QueueInUse { jobs: 1, .. }), "{error}");
     step(&store, job.id, JobInput::Cancel { reason: "test".to_owned() }).await;
     store.apply(&changes, Vec::new()).await.unwrap();
-}
-
-#[tokio::test]
-async fn what_cannot_be_opened_says_what_to_check() {
-    let error = Store::open(std::path::Path::new("/nowhere/at/all.db"), Durability::Power).await.err().unwrap();
-    assert!(error.to_string().contains("check that the folder exists"), "{error}");
 }
