@@ -15,6 +15,7 @@ mod dec2hex;
 mod digits;
 mod fields;
 mod hex2dec;
+pub mod infer;
 
 mod letter_case;
 mod pad;
@@ -28,6 +29,7 @@ mod step;
 mod tests;
 mod trim;
 mod trouble;
+mod typed;
 mod value;
 mod window;
 
@@ -41,6 +43,7 @@ pub use self::{
     rules::{Rules, problems},
     step::{STEPS, Step, Usage},
     trouble::Trouble,
+    typed::{Typed, TypedError},
     value::Value,
     window::Window,
 };
@@ -111,11 +114,7 @@ impl Conversion {
     ///
     /// # Errors
     /// None: the result is the second half.
-    pub fn explain(
-        &self,
-        number: Option<&str>,
-        bits: Option<&Bits>,
-    ) -> (Vec<Stage>, Result<CardNumber, ConvertError>) {
+    pub fn explain(&self, number: Option<&str>, bits: Option<&Bits>) -> (Vec<Stage>, Result<CardNumber, ConvertError>) {
         let mut stages = Vec::new();
         let result = self.run(number, bits, |stage| stages.push(stage()));
         (stages, result)

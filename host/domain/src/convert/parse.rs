@@ -98,9 +98,7 @@ fn step(name: &str, arguments: &[&str]) -> Result<Step, String> {
         ("trim", [what]) => Step::Trim(character(what)?),
         ("first", [count]) => Step::First(number(count, 1, super::LONGEST_VALUE)?),
         ("last", [count]) => Step::Last(number(count, 1, super::LONGEST_VALUE)?),
-        ("part", [from, to]) => {
-            Step::Part(position(from, super::LONGEST_VALUE)?, position(to, super::LONGEST_VALUE)?)
-        }
+        ("part", [from, to]) => Step::Part(position(from, super::LONGEST_VALUE)?, position(to, super::LONGEST_VALUE)?),
         (_, arguments) => return Err(format!("{name} does not take {} arguments", arguments.len())),
     })
 }
@@ -134,7 +132,8 @@ fn number(text: &str, least: usize, most: usize) -> Result<usize, String> {
 fn position(text: &str, most: usize) -> Result<i32, String> {
     let fits = |position: &i32| usize::try_from(position.unsigned_abs()).is_ok_and(|far| (1..=most).contains(&far));
     let position = text.parse().ok().filter(fits);
-    position.ok_or_else(|| format!("{text:?} is no position: 1 to {most} from the beginning, -1 to -{most} from the end"))
+    position
+        .ok_or_else(|| format!("{text:?} is no position: 1 to {most} from the beginning, -1 to -{most} from the end"))
 }
 
 fn character(text: &str) -> Result<char, String> {

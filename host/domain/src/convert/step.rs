@@ -63,7 +63,11 @@ pub const STEPS: &[Usage] = &[
     usage("ascii-enc", "ascii-enc", "hexadecimal digits that spell ASCII text: 3934364542443238 is 946EBD28"),
     usage("reverse-bytes", "reverse-bytes", "the last byte first: 28BD6E94 is 946EBD28"),
     usage("reverse-bits", "reverse-bits", "the last bit first: 01 is 80"),
-    usage("bits", "bits(FROM,COUNT)", "some of the bits; FROM 1 is the first, -1 the last: bits(9,8) of 946EBD28 is 6E"),
+    usage(
+        "bits",
+        "bits(FROM,COUNT)",
+        "some of the bits; FROM 1 is the first, -1 the last: bits(9,8) of 946EBD28 is 6E",
+    ),
     usage(
         "fields",
         "fields(FROM,COUNT,DIGITS,…)",

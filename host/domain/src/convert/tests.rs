@@ -95,13 +95,25 @@ fn a_failure_names_its_step_and_never_the_number() {
     for (chain, said, error) in [
         ("reverse-bytes|dec2hex", "28BD6E94", "step 2, dec2hex: 'E' is no decimal digit"),
         ("hex2dec", "EMP123", "step 1, hex2dec: 'M' is no hexadecimal digit"),
-        ("reverse-bytes", "471", "step 1, reverse-bytes: 3 hexadecimal digits are no whole bytes; put pad(4) before it"),
+        (
+            "reverse-bytes",
+            "471",
+            "step 1, reverse-bytes: 3 hexadecimal digits are no whole bytes; put pad(4) before it",
+        ),
         ("ascii-enc", "0A41", "step 1, ascii-enc: byte 0A is no printable ASCII character"),
         ("bits(17,16)", "471", "step 1, bits(17,16): there are only 12 bits"),
         ("bits(-16,16)", "471", "step 1, bits(-16,16): there are only 12 bits"),
-        ("bits(1,4)|dec2hex", "4711", "step 2, dec2hex: it reads decimal digits, and these are raw bits; hex2dec gives"),
+        (
+            "bits(1,4)|dec2hex",
+            "4711",
+            "step 2, dec2hex: it reads decimal digits, and these are raw bits; hex2dec gives",
+        ),
         ("bits(1,4)|reverse-bytes", "4711", "step 2, reverse-bytes: 4 bits are no whole bytes"),
-        ("fields(1,8,3,9,16,4)", "0C3039", "step 1, fields(1,8,3,9,16,4): the number in 16 bits has 5 digits, and 4 are"),
+        (
+            "fields(1,8,3,9,16,4)",
+            "0C3039",
+            "step 1, fields(1,8,3,9,16,4): the number in 16 bits has 5 digits, and 4 are",
+        ),
         ("first(10)", "4711", "step 1, first(10): there are only 4 characters"),
         ("last(10)", "4711", "step 1, last(10): there are only 4 characters"),
         ("part(3,-4)", "4711", "step 1, part(3,-4): of 4 characters this is no part: it ends before it begins"),
