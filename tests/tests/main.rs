@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests: what cannot be done has failed the test")]
 
 mod bad_input;
+mod cards;
 mod changes;
 mod command_line;
 mod drivers;

@@ -8,8 +8,8 @@
 
 use cardinal_domain::{
     card::{CardNumber, mask},
-    convert::Conversion,
-    driver::{Bits, CardRead, VerdictCode},
+    convert::{ConvertError, Value},
+    driver::{CardRead, VerdictCode},
     event::{EventBody, EventKind},
     job::Job,
     names::{JobId, PrinterName, ReaderName, TraceId, UserName},
@@ -42,6 +42,10 @@ pub(crate) struct Tap {
     trace: TraceId,
     reader: ReaderName,
     device: Device,
+    /// The number, once there is one.
+    card: Option<CardNumber>,
+    /// Whether the event of an unknown card tells its number.
+    show_unknown: bool,
     user: Option<UserName>,
     /// How many jobs wait that this device may not print.
     elsewhere: usize,
@@ -51,45 +55,53 @@ pub(crate) struct Tap {
 }
 
 impl Tap {
-    /// A card was shown.
+    /// A card was shown, and this is the number that the device's rules make of it.
     pub(crate) fn begin(
         trace: TraceId,
         reader: &ReaderName,
         device: &Device,
-        conversion: &Conversion,
         read: &CardRead,
+        card: Result<CardNumber, ConvertError>,
+        show_unknown: bool,
     ) -> (Self, Effect) {
         let mut tap = Self {
             trace,
             reader: reader.clone(),
             device: device.clone(),
+            card: None,
+            show_unknown,
             user: None,
             elsewhere: 0,
             otherwise: VerdictCode::Failed,
             events: Vec::new(),
         };
-        let said = read.number.clone().or_else(|| read.bits.as_ref().map(hex)).unwrap_or_default();
-        let mut event = tap.event(EventKind::CardRead, format!("card {} was shown at {reader}", mask(&said)));
+        let said = match (&read.number, &read.bits) {
+            (Some(number), _) => mask(number),
+            (None, Some(bits)) => mask(&Value::raw(bits).text()),
+            (None, None) => mask(""),
+        };
+        let mut event = tap.event(EventKind::CardRead, format!("card {said} was shown at {reader}"));
         if let Some(technology) = &read.technology {
             event = event.fact("technology", technology.clone());
         }
-        tap.events.push(event);
-        let effect = match conversion.convert(&said) {
-            Ok(card) => Effect::FindUser(card),
+        let effect = match card {
+            Ok(card) => {
+                tap.events.push(event.fact("card", card.masked()));
+                tap.card = Some(card.clone());
+                Effect::FindUser(card)
+            }
             Err(why) => {
+                tap.events.push(event);
                 tap.otherwise = VerdictCode::UnknownCard;
-                let event =
+                let mut event =
                     tap.event(EventKind::CardUnreadable, format!("what {reader} sent is no card number: {why}"));
+                if let ConvertError::Step(failed) = why {
+                    event = event.fact("step", failed.step);
+                }
                 tap.events.push(event);
                 tap.commit(Vec::new())
             }
         };
-        if let Effect::FindUser(card) = &effect {
-            let masked = card.masked();
-            if let Some(event) = tap.events.last_mut() {
-                event.facts.insert("card".to_owned(), masked);
-            }
-        }
         (tap, effect)
     }
 
@@ -98,12 +110,18 @@ impl Tap {
         match input {
             Input::User(None) => {
                 self.otherwise = VerdictCode::UnknownCard;
-                let masked = self.events.last().and_then(|event| event.facts.get("card")).cloned().unwrap_or_default();
-                let event = self.event(
-                    EventKind::CardUnknown,
-                    format!("no user has card {masked}; give it to somebody with `cardinal user set NAME card=…`"),
-                );
-                self.events.push(event.fact("card", masked));
+                let masked = self.card.as_ref().map(CardNumber::masked).unwrap_or_default();
+                let mut event = self
+                    .event(
+                        EventKind::CardUnknown,
+                        format!("no user has card {masked}; give it to somebody with `cardinal user set NAME card=…`"),
+                    )
+                    .fact("card", masked);
+                // A fact, because messages are logged.
+                if let Some(card) = self.card.as_ref().filter(|_| self.show_unknown) {
+                    event = event.fact("card_in_clear", card.reveal());
+                }
+                self.events.push(event);
                 self.commit(Vec::new())
             }
             Input::User(Some(user)) => {
@@ -156,16 +174,13 @@ impl Tap {
     }
 }
 
-/// Raw bits as hexadecimal digits: the number of a reader that says no text.
-fn hex(bits: &Bits) -> String {
-    bits.data.iter().map(|byte| format!("{byte:02X}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use cardinal_domain::{
+        convert::Conversion,
+        driver::Bits,
         job::{JobState, NewJob},
         names::{DeviceName, QueueName},
     };
@@ -208,7 +223,12 @@ mod tests {
             port: 0,
             facts: Vec::new(),
         };
-        Tap::begin(TraceId::new(), &ReaderName::new("r").unwrap(), device, &Conversion::default(), &read)
+        shown(device, &read, false)
+    }
+
+    fn shown(device: &Device, read: &CardRead, show_unknown: bool) -> (Tap, Effect) {
+        let card = Conversion::default().convert(read.number.as_deref(), read.bits.as_ref());
+        Tap::begin(TraceId::new(), &ReaderName::new("r").unwrap(), device, read, card, show_unknown)
     }
 
     fn kinds(events: &[EventBody]) -> Vec<&'static str> {
@@ -261,8 +281,34 @@ mod tests {
     fn raw_bits_stand_in_for_a_number() {
         let bits = Bits { data: vec![0x94, 0x6e, 0xbd, 0x28], length: 32 };
         let read = CardRead { swipe: 1, number: None, bits: Some(bits), technology: None, port: 0, facts: Vec::new() };
-        let reader = ReaderName::new("r").unwrap();
-        let (_, effect) = Tap::begin(TraceId::new(), &reader, &device(&[]), &Conversion::default(), &read);
+        let (mut tap, effect) = shown(&device(&[]), &read, false);
         assert_eq!(effect, Effect::FindUser(CardNumber::new("946EBD28").unwrap()));
+        assert!(tap.conclude(&[]).2[0].message.contains("card ***28 was shown"));
+    }
+
+    #[test]
+    fn an_unknown_card_is_told_in_clear_only_where_the_site_says_so_and_only_as_a_fact() {
+        for show_unknown in [false, true] {
+            let read = CardRead {
+                swipe: 1,
+                number: Some("471155".to_owned()),
+                bits: None,
+                technology: None,
+                port: 0,
+                facts: Vec::new(),
+            };
+            let (mut tap, _) = shown(&device(&[]), &read, show_unknown);
+            tap.next(Input::User(None));
+            let events = tap.conclude(&[]).2;
+            let clear: Vec<_> = events.iter().filter_map(|event| event.facts.get("card_in_clear")).collect();
+            assert_eq!(clear, if show_unknown { vec!["471155"] } else { vec![] });
+            assert!(events.iter().all(|event| !event.message.contains("471155")), "messages are logged");
+            // A card that somebody has is never told.
+            let (mut tap, _) = shown(&device(&[]), &read, show_unknown);
+            tap.next(Input::User(Some(ada())));
+            tap.next(Input::Held(Vec::new()));
+            let told = format!("{:?}", tap.conclude(&[]).2);
+            assert!(!told.contains("471155"), "{told}");
+        }
     }
 }

@@ -4,13 +4,12 @@
 //! in the store, commits, and hands back the verdict with the jobs that are now to be delivered. It knows neither readers'
 //! sockets nor printers.
 
+mod conversions;
 mod decision;
-
-use std::sync::{PoisonError, RwLock};
 
 use cardinal_domain::{
     config_keys,
-    convert::{Conversion, Pattern},
+    convert::Rules,
     driver::{CardRead, VerdictCode},
     event::EventBody,
     job::Job,
@@ -20,13 +19,15 @@ use cardinal_domain::{
 };
 use cardinal_store::{Store, StoreError};
 
-use crate::decision::{Effect, Input, Tap};
+use crate::{
+    conversions::Conversions,
+    decision::{Effect, Input, Tap},
+};
 
 /// Decides about cards.
 pub struct Desk {
     store: Store,
-    /// The compiled `ext-device.card-no-regex`, with the text it was compiled from.
-    conversion: RwLock<(String, Conversion)>,
+    conversions: Conversions,
 }
 
 /// What became of a card.
@@ -43,7 +44,7 @@ pub struct Outcome {
 impl Desk {
     /// A desk over this store.
     pub fn new(store: Store) -> Self {
-        Self { store, conversion: RwLock::default() }
+        Self { store, conversions: Conversions::default() }
     }
 
     /// Decides about a card shown at a reader of this device. When this returns, the events are stored and the jobs are committed as
@@ -59,8 +60,12 @@ impl Desk {
         read: &CardRead,
     ) -> Result<Outcome, StoreError> {
         let setup = self.store.setup();
-        let conversion = self.conversion(config_keys::value(&setup.config, config_keys::CARD_NO_REGEX));
-        let (mut tap, mut effect) = Tap::begin(trace, reader, device, &conversion, read);
+        let card = self
+            .conversions
+            .of(Rules::of(&setup.config, Some(device)))
+            .and_then(|conversion| conversion.convert(read.number.as_deref(), read.bits.as_ref()));
+        let show_unknown = config_keys::is_on(&setup.config, config_keys::SHOW_UNKNOWN_CARDS);
+        let (mut tap, mut effect) = Tap::begin(trace, reader, device, read, card, show_unknown);
         loop {
             let input = match effect {
                 Effect::FindUser(card) => Input::User(self.store.user_by_card(&card).await?),
@@ -83,20 +88,5 @@ impl Desk {
             };
             effect = tap.next(input);
         }
-    }
-
-    /// The conversion for this pattern; compiled once for each change of it.
-    fn conversion(&self, pattern: &str) -> Conversion {
-        {
-            let known = self.conversion.read().unwrap_or_else(PoisonError::into_inner);
-            if known.0 == pattern {
-                return known.1.clone();
-            }
-        }
-        // A pattern was checked when it was set; one that does not compile all the same counts as none.
-        let compiled = (!pattern.is_empty()).then(|| Pattern::new(pattern).ok()).flatten();
-        let conversion = Conversion { pattern: compiled };
-        *self.conversion.write().unwrap_or_else(PoisonError::into_inner) = (pattern.to_owned(), conversion.clone());
-        conversion
     }
 }

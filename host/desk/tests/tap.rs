@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use cardinal_desk::Desk;
 use cardinal_domain::{
-    driver::{CardRead, VerdictCode},
+    driver::{Bits, CardRead, VerdictCode},
     job::{Job, JobState, NewJob},
     job_life::{self, JobInput},
     names::{QueueName, ReaderName, TraceId},
@@ -91,4 +91,40 @@ async fn two_taps_at_once_release_a_job_once() {
         desk.tap(TraceId::new(), &reader, &device, &number)
     );
     assert_eq!(one.unwrap().released.len() + two.unwrap().released.len(), 1);
+}
+
+#[tokio::test]
+async fn a_device_has_its_own_rules_and_says_which_step_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let desk = Desk::new(store.clone());
+    let reader = ReaderName::new("r").unwrap();
+    let device = Device {
+        card_no_regex: Some(String::new()),
+        card_no_converter: Some("fields(2,8,0,10,16,4)".to_owned()),
+        ..the_device(&store)
+    };
+    // 26 bits: parity, facility 47, number 1100, parity.
+    let bits = Bits { data: (47_u32 << 23 | 1100 << 7).to_be_bytes().to_vec(), length: 26 };
+    let raw = CardRead { number: None, bits: Some(bits), ..read("") };
+    let outcome = desk.tap(TraceId::new(), &reader, &device, &raw).await.unwrap();
+    assert_eq!(outcome.code, VerdictCode::NothingHeld, "it is Ada's 471100");
+    // What the reader says beside its bits does not matter where the chain asks for bits.
+    let both = CardRead { number: Some("0815".to_owned()), ..raw };
+    let outcome = desk.tap(TraceId::new(), &reader, &device, &both).await.unwrap();
+    assert_eq!(outcome.code, VerdictCode::NothingHeld);
+    // The site's own rules still hold for a device that says GLOBAL.
+    let global = Device { card_no_regex: Some("GLOBAL".to_owned()), card_no_converter: None, ..device.clone() };
+    let outcome = desk.tap(TraceId::new(), &reader, &global, &read("0000815")).await.unwrap();
+    assert_eq!(outcome.code, VerdictCode::NothingHeld);
+
+    let trace = TraceId::new();
+    let outcome = desk.tap(trace, &reader, &device, &read("no-number")).await.unwrap();
+    assert_eq!(outcome.code, VerdictCode::UnknownCard);
+    let filter = EventFilter { trace: Some(trace), limit: 100, ..EventFilter::default() };
+    let events = store.events(&filter).await.unwrap();
+    let unreadable = events.iter().find(|event| event.body.kind.name() == "card.unreadable").unwrap();
+    assert_eq!(unreadable.body.facts.get("step").map(String::as_str), Some("fields(2,8,0,10,16,4)"));
+    assert!(unreadable.body.message.contains("step 1, fields(2,8,0,10,16,4): 'n' is no hexadecimal digit"));
+    assert!(events.iter().all(|event| !event.body.message.contains("no-number")));
 }

@@ -84,7 +84,7 @@ kinds! {
     DriverLate        "driver.late"         Warning "An answer came for something that is no longer known; it was dropped."
     CardRead          "card.read"           Info    "A card was shown at a reader. The number is masked."
     CardUnreadable    "card.unreadable"     Warning "What the reader sent is no card number after conversion."
-    CardUnknown       "card.unknown"        Warning "No user has this card. The number is masked."
+    CardUnknown       "card.unknown"        Warning "No user has this card. The number is masked, and whole in a fact where events.show-unknown-card-numbers is Y."
     CardMatched       "card.matched"        Info    "The card belongs to this user."
     VerdictGiven      "verdict.given"       Info    "The decision about a card is committed; the reader is told next."
     VerdictLate       "verdict.late"        Warning "The reader's session had ended before the verdict could be told."

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    config_keys,
+    config_keys, convert,
     nearest::nearest,
     site::{Device, Printer, Queue, Reader, Site, User},
 };
@@ -170,6 +170,7 @@ pub fn plan(current: &Site, wanted: &Site, prune: bool) -> Result<Plan, PlanErro
     };
     check_cards(&after.user, &mut problems);
     check_references(&after, &mut problems);
+    problems.extend(devices.iter().flat_map(convert::problems));
     if !problems.is_empty() {
         return Err(PlanError(problems));
     }

@@ -28,7 +28,8 @@ Examples:
 pub(super) const DEVICE: &str = "\
 Examples:
   cardinal device set floor-2-east printer=east on_card=release-all
-  cardinal device set floor-2-east 'queues=[\"find-me\"]'";
+  cardinal device set floor-2-east 'queues=[\"find-me\"]'
+  cardinal device set floor-2-east card_no_converter='reverse-bytes|hex2dec'";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
@@ -139,7 +140,12 @@ impl Remove {
 /// Sets one field of a change; null takes it away.
 fn change(fields: &mut Map<String, Value>, key: &str, value: &str) -> Result<()> {
     let (table, field) = key.split_once('.').unwrap_or(("", key));
-    let value = if value.is_empty() { Value::Null } else { parse(table, value)? };
+    let value = match value {
+        "" => Value::Null,
+        // A pattern may begin with a bracket, and is no list.
+        pattern if field.starts_with("card_no_") => Value::String(pattern.to_owned()),
+        value => parse(table, value)?,
+    };
     if table.is_empty() {
         fields.insert(field.to_owned(), value);
         return Ok(());
@@ -185,12 +191,13 @@ mod tests {
             ("allow", "['10.0.0.0/8']"),
             ("card", "4711"),
             ("device", ""),
+            ("card_no_regex", "[0-9]([0-9]+)"),
         ] {
             change(&mut fields, key, value).unwrap();
         }
         assert_eq!(
             Value::Object(fields),
-            json!({ "settings": { "keepalive_seconds": 10, "card_pattern": "[0-9]+" }, "link": { "retry_first_ms": 100 }, "enabled": false, "allow": ["10.0.0.0/8"], "card": "4711", "device": null })
+            json!({ "settings": { "keepalive_seconds": 10, "card_pattern": "[0-9]+" }, "link": { "retry_first_ms": 100 }, "enabled": false, "allow": ["10.0.0.0/8"], "card": "4711", "device": null, "card_no_regex": "[0-9]([0-9]+)" })
         );
         assert!(change(&mut Map::new(), "allow", "[").is_err());
     }

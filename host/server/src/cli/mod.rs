@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "standard output is where a command answers")]
 
 mod apply;
+mod card;
 mod client;
 mod compile_driver;
 mod driver;
@@ -74,6 +75,9 @@ enum Verb {
     /// What says that a card was shown
     #[command(subcommand, after_help = reader::EXAMPLES)]
     Reader(reader::Action),
+    /// Card numbers: try a conversion, or find one from examples
+    #[command(subcommand, after_help = card::EXAMPLES)]
+    Card(card::Action),
     /// Jobs that are held, on their way, or done
     #[command(subcommand, after_help = job::EXAMPLES)]
     Job(job::Action),
@@ -95,6 +99,7 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Init(init) => init.run(),
         Verb::CompileDriver(compile) => compile.run(),
+        Verb::Card(card) if !card.asks_host() => card.run_here(cli.global.json),
         Verb::Event(event::Action::Kinds) => event::kinds(cli.global.json),
         Verb::Serve(serve) => serve.run(Config::load(&cli.global.config)?),
         verb => {
@@ -117,6 +122,7 @@ async fn ask(global: &Global, verb: Verb) -> Result<()> {
         Verb::Queue(action) => action.run(&client, "queue").await,
         Verb::Device(action) => action.run(&client, "device").await,
         Verb::Reader(action) => action.run(&client).await,
+        Verb::Card(action) => action.run(&client).await,
         Verb::Job(action) => action.run(&client).await,
         Verb::Driver(action) => action.run(&client).await,
         Verb::Event(action) => action.run(&client).await,

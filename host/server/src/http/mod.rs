@@ -1,6 +1,7 @@
 //! The HTTP side: the API for the command line and other clients. Deny by default: every route asks for the owner's token,
 //! and a route that is not there asks for it, too.
 
+mod card;
 mod drivers;
 mod error;
 mod events;
@@ -22,6 +23,7 @@ use axum::{
 };
 
 pub use self::{
+    card::{ConvertBody, Converted, converted},
     error::{ApiError, ErrorBody},
     events::EventQuery,
     jobs::{JobQuery, ReleaseBody},
@@ -49,6 +51,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/api/v1/job", get(jobs::list))
         .route("/api/v1/job/{number}", get(jobs::show).delete(jobs::cancel))
         .route("/api/v1/job/{number}/release", post(jobs::release))
+        .route("/api/v1/card/convert", post(card::convert))
         .route("/api/v1/event", get(events::list))
         .route("/api/v1/event/stream", get(events::stream))
         .layer(DefaultBodyLimit::max(LARGEST_SITE))
