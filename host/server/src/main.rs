@@ -15,6 +15,7 @@ mod http;
 mod memory;
 mod readers;
 mod sessions;
+mod sign_in;
 mod token;
 
 use std::process::ExitCode;
