@@ -70,6 +70,12 @@ impl std::str::FromStr for JobState {
     }
 }
 
+/// The option (RFC 8011 §5.2.2) by which somebody keeps a job until it is released by name or card. It is ours to act on:
+/// no printer is told of it.
+pub const HOLD_UNTIL: &str = "job-hold-until";
+/// The value of [`HOLD_UNTIL`] that keeps a job; any other keeps none.
+pub const INDEFINITE: &str = "indefinite";
+
 /// A job as the store has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -117,6 +123,18 @@ pub struct Job {
     pub created: Timestamp,
     /// When its state last changed.
     pub changed: Timestamp,
+}
+
+impl Job {
+    /// Whether somebody asked that it wait until it is released ([`HOLD_UNTIL`]).
+    pub fn on_hold(&self) -> bool {
+        self.options.get(HOLD_UNTIL).is_some_and(|until| until == INDEFINITE)
+    }
+
+    /// Who it is from, as surely as that is known: who signed in, else the name that the client gave (RFC 8011 §5.3.6).
+    pub fn originator(&self) -> &str {
+        self.signed_in.as_ref().map_or(&self.owner, |user| user.as_str())
+    }
 }
 
 /// What is known of a job when a client announces it.

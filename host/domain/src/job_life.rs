@@ -12,7 +12,7 @@
 
 use crate::{
     event::{EventBody, EventKind},
-    job::{Job, JobState},
+    job::{HOLD_UNTIL, INDEFINITE, Job, JobState},
     names::{DeviceName, PrinterName, TraceId},
     time::Timestamp,
 };
@@ -51,6 +51,16 @@ pub enum JobInput {
         maybe_printed: bool,
         /// Whether it is to be tried again by itself: only for queues that do not hold, and only if nothing was printed.
         retry: bool,
+    },
+    /// Somebody wants it to wait until it is released (RFC 8011 §4.3.5).
+    Hold {
+        /// Who, in words for a person.
+        by: String,
+    },
+    /// It need not wait for that any more; whatever else it waits for, such as a card, it still does (RFC 8011 §4.3.6).
+    Unhold {
+        /// Who says so, in words for a person.
+        by: String,
     },
     /// Somebody does not want it any more.
     Cancel {
@@ -91,10 +101,27 @@ pub fn step(job: &mut Job, trace: TraceId, input: JobInput) -> Result<Vec<EventB
                     format!("job {} is held unassigned in {}: no user is named {:?}", job.number, job.queue, job.owner)
                 }
             };
-            job.reason = match &job.user {
-                Some(_) => "waits for its owner's card".to_owned(),
-                None => format!("no user is named {:?}", job.owner),
-            };
+            job.reason = waiting(job);
+        }
+        (Receiving | Held | Releasing, JobInput::Hold { by }) => {
+            job.options.insert(HOLD_UNTIL.to_owned(), INDEFINITE.to_owned());
+            kind = EventKind::JobOnHold;
+            message = format!("job {} waits until it is released: {by} put it on hold", job.number);
+            if job.state != Receiving {
+                job.state = Held;
+                // Why it is in doubt stays to be read.
+                if !job.doubtful {
+                    job.reason = waiting(job);
+                }
+            }
+        }
+        (Receiving | Held, JobInput::Unhold { by }) => {
+            job.options.remove(HOLD_UNTIL);
+            kind = EventKind::JobOnHold;
+            message = format!("job {} is not on hold any more, says {by}", job.number);
+            if job.state == Held && !job.doubtful {
+                job.reason = waiting(job);
+            }
         }
         (Held, JobInput::Release { printer, device }) => {
             message = match &device {
@@ -106,6 +133,7 @@ pub fn step(job: &mut Job, trace: TraceId, input: JobInput) -> Result<Vec<EventB
             job.device = device;
             job.doubtful = false;
             job.remote = None;
+            job.options.remove(HOLD_UNTIL);
             job.attempt = job.attempt.saturating_add(1);
             job.reason = String::new();
         }
@@ -147,6 +175,7 @@ pub fn step(job: &mut Job, trace: TraceId, input: JobInput) -> Result<Vec<EventB
         }
         (Delivered | Cancelled, _) => return refused("it is at its end"),
         (Sending | Printing, JobInput::Cancel { .. }) => return refused("the printer has it already"),
+        (Sending | Printing, JobInput::Hold { .. }) => return refused("the printer has it already"),
         (_, JobInput::Release { .. }) => return refused("only a held job can be released"),
         _ => return refused("that cannot happen now"),
     }
@@ -159,6 +188,15 @@ pub fn step(job: &mut Job, trace: TraceId, input: JobInput) -> Result<Vec<EventB
         event.facts.insert("printer".to_owned(), printer.to_string());
     }
     Ok(vec![event])
+}
+
+/// What a held job waits for, in words.
+fn waiting(job: &Job) -> String {
+    match &job.user {
+        _ if job.on_hold() => "waits until somebody releases it, by name or card".to_owned(),
+        Some(_) => "waits for its owner's card".to_owned(),
+        None => format!("no user is named {:?}", job.owner),
+    }
 }
 
 #[cfg(test)]
@@ -195,6 +233,8 @@ mod tests {
                 maybe_printed,
                 retry
             }),
+            Just(JobInput::Hold { by: "ada".to_owned() }),
+            Just(JobInput::Unhold { by: "ada".to_owned() }),
             Just(JobInput::Cancel { reason: "no".to_owned() }),
         ]
     }
@@ -218,7 +258,10 @@ mod tests {
                                 released += 1;
                                 prop_assert_eq!(job.attempt, before.attempt + 1);
                             }
-                            JobInput::Sending => sent += 1,
+                            JobInput::Sending => {
+                                prop_assert!(!job.on_hold());
+                                sent += 1;
+                            }
                             // Sent and surely not printed: the same release may send again.
                             JobInput::Failed { maybe_printed: false, retry: true, .. }
                                 if before.state == JobState::Sending => sent -= 1,
@@ -233,5 +276,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_job_on_hold_waits_until_it_is_released_and_no_longer() {
+        let mut job = job();
+        let mut step =
+            |input| step(&mut job, TraceId::new(), input).map(|_| (job.state, job.on_hold(), job.reason.clone()));
+        let by = || "ada".to_owned();
+        let printer = || PrinterName::new("east").unwrap();
+        step(JobInput::Hold { by: by() }).unwrap();
+        let arrived = step(JobInput::Arrived { bytes: 1, sha256: "00".to_owned() }).unwrap();
+        assert_eq!(arrived, (JobState::Held, true, "waits until somebody releases it, by name or card".to_owned()));
+        assert!(!step(JobInput::Unhold { by: by() }).unwrap().1);
+        step(JobInput::Release { printer: printer(), device: None }).unwrap();
+        let (state, on_hold, _) = step(JobInput::Hold { by: by() }).unwrap();
+        assert_eq!((state, on_hold), (JobState::Held, true));
+        let (state, on_hold, _) = step(JobInput::Release { printer: printer(), device: None }).unwrap();
+        assert_eq!((state, on_hold), (JobState::Releasing, false));
+        step(JobInput::Sending).unwrap();
+        assert_eq!(step(JobInput::Hold { by: by() }).unwrap_err().hint, "the printer has it already");
     }
 }

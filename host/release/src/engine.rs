@@ -28,8 +28,10 @@ use crate::{
     ReleaseError, ReleaseLimits, ReleaseOptions,
     delivery::{self, Work},
     ipp,
+    options::Serving,
     permits::Permits,
     scan,
+    sign_in::Guesses,
     spool::{self, Spool},
 };
 
@@ -65,6 +67,8 @@ impl Release {
             }
             spool.mark().map_err(spool_error)?;
         }
+        // The HTTP client takes the process's; an error says that there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .connect_timeout(options.limits.connect_timeout())
             // A printer chooses no other address for us, and no environment variable a way through somebody else.
@@ -82,6 +86,9 @@ impl Release {
             client,
             requests: Permits::new(size(options.limits.max_requests)),
             limits: options.limits,
+            serving: options.serving,
+            guesses: Guesses::default(),
+            changes: ipp::Changes::default(),
             workers: Mutex::default(),
             asking: Mutex::default(),
             announced: Mutex::default(),
@@ -174,6 +181,12 @@ pub(crate) struct Engine {
     pub(crate) base: PathBuf,
     pub(crate) limits: ReleaseLimits,
     pub(crate) client: reqwest::Client,
+    /// What clients are told of the host, and who checks their passwords.
+    pub(crate) serving: Serving,
+    /// Sign-ins that failed.
+    pub(crate) guesses: Guesses,
+    /// When queues last changed.
+    pub(crate) changes: ipp::Changes,
     /// A permit for each IPP request being served.
     pub(crate) requests: Permits,
     workers: Mutex<HashMap<PrinterName, mpsc::UnboundedSender<Work>>>,
@@ -311,7 +324,7 @@ impl Engine {
         let job = self
             .change_by(work.id, |job| {
                 let mut events = job_life::step(job, work.trace, JobInput::Arrived { bytes, sha256 })?;
-                if let Some(printer) = self.passes_on(&job.queue) {
+                if let Some(printer) = self.passes_on(&job.queue).filter(|_| !job.on_hold()) {
                     events.extend(job_life::step(job, work.trace, JobInput::Release { printer, device: None })?);
                 }
                 Ok(events)
@@ -380,7 +393,10 @@ pub(crate) mod tests {
         store.apply(&[Change::PutPrinter(west)], vec![]).await.unwrap();
         let (spool, base) = (folder.path().join("spool"), folder.path().to_owned());
         let limits = ReleaseLimits::default();
-        let engine = Release::start(store, ReleaseOptions { spool, base, limits }).await.unwrap().engine;
+        let engine = Release::start(store, ReleaseOptions { spool, base, limits, serving: Serving::default() })
+            .await
+            .unwrap()
+            .engine;
         let job = a_job();
         engine.store.restore_job(&job, vec![]).await.unwrap();
         engine.spool.begin(job.id, 10).await.unwrap().finish().await.unwrap();

@@ -15,9 +15,12 @@ mod message;
 mod options;
 mod permits;
 mod scan;
+mod sign_in;
 mod spool;
 mod values;
 
 pub use engine::Release;
 pub use error::ReleaseError;
-pub use options::{RELEASE_LIMITS, ReleaseLimits, ReleaseOptions};
+pub use ipp::OverTls;
+pub use options::{RELEASE_LIMITS, ReleaseLimits, ReleaseOptions, Serving};
+pub use sign_in::{SignIn, SignInError};

@@ -4,7 +4,10 @@
 //! collections, and reads the two lengths inside a text with language unchecked; so the frame is walked here first, with a
 //! bound on its size and depth, and only a sound one is given to the parser. What follows the head stays in the stream.
 
-use std::io::{self, Cursor};
+use std::{
+    collections::BTreeSet,
+    io::{self, Cursor},
+};
 
 use ipp::{
     IppHeader,
@@ -20,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 const DEEPEST: usize = 8;
 
 const END_OF_ATTRIBUTES: u8 = 0x03;
+const MEMBER_NAME: u8 = 0x4a;
 const BEGIN_COLLECTION: u8 = 0x34;
 const TEXT_WITH_LANGUAGE: u8 = 0x35;
 const NAME_WITH_LANGUAGE: u8 = 0x36;
@@ -43,6 +47,9 @@ pub(crate) enum MessageError {
 pub(crate) struct Message {
     pub(crate) header: IppHeader,
     pub(crate) attributes: IppAttributes,
+    /// The names of attributes with a set inside a collection: the parser loses what stands behind it, so their values are
+    /// not to be believed.
+    pub(crate) torn: BTreeSet<String>,
 }
 
 impl Message {
@@ -56,8 +63,12 @@ impl Message {
 pub(crate) async fn read<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> Result<Message, MessageError> {
     let mut frame = Frame { reader, bytes: Vec::new(), most };
     frame.take(8).await?;
-    let mut depth = 0_usize;
+    // How many values the member has had that is being read, for each collection around.
+    let mut members: Vec<usize> = Vec::new();
+    let mut attribute = String::new();
+    let mut torn = BTreeSet::new();
     loop {
+        let depth = members.len();
         let tag = frame.byte().await?;
         match tag {
             END_OF_ATTRIBUTES if depth == 0 => break,
@@ -66,13 +77,26 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> R
             _ => return Err(MessageError::Malformed("a group inside a collection")),
         }
         let length = frame.length().await?;
-        frame.take(length).await?;
+        let name = frame.take(length).await?;
+        if depth == 0 && !name.is_empty() {
+            attribute = String::from_utf8_lossy(name).into_owned();
+        }
+        if tag != END_COLLECTION
+            && let Some(values) = members.last_mut()
+        {
+            *values = if tag == MEMBER_NAME { 0 } else { *values + 1 };
+            if *values > 1 {
+                torn.insert(attribute.clone());
+            }
+        }
         let length = frame.length().await?;
         let value = frame.take(length).await?;
         match tag {
             BEGIN_COLLECTION if depth == DEEPEST => return Err(MessageError::Malformed("collections nest too deep")),
-            BEGIN_COLLECTION => depth += 1,
-            END_COLLECTION => depth = depth.checked_sub(1).ok_or(MessageError::Malformed("a collection ends twice"))?,
+            BEGIN_COLLECTION => members.push(0),
+            END_COLLECTION => {
+                members.pop().ok_or(MessageError::Malformed("a collection ends twice"))?;
+            }
             TEXT_WITH_LANGUAGE | NAME_WITH_LANGUAGE if !two_parts(value) => {
                 return Err(MessageError::Malformed("a text with language is cut"));
             }
@@ -80,7 +104,7 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> R
         }
     }
     let (header, attributes, _) = IppParser::new(IppReader::new(Cursor::new(frame.bytes))).parse_parts()?;
-    Ok(Message { header, attributes })
+    Ok(Message { header, attributes, torn })
 }
 
 /// Whether a value is two texts, each behind its length.
@@ -172,6 +196,34 @@ mod tests {
         assert!(matches!(read_all(&bytes).0, Err(MessageError::Malformed("collections nest too deep"))));
         let bytes = [&HEADER[..], &[1], &attribute(0x41, b"a", &[b'x'; 60_000]).repeat(2)].concat();
         assert!(matches!(read_all(&bytes).0, Err(MessageError::TooLarge { most: MOST })));
+    }
+
+    #[test]
+    fn a_set_inside_a_collection_is_noticed() {
+        let member = |name: &[u8]| attribute(0x4a, b"", name);
+        let number = attribute(0x21, b"", &[0, 0, 0, 1]);
+        let collection =
+            |inside: &[u8]| [&attribute(0x34, b"overrides", b""), inside, &attribute(0x37, b"", b"")].concat();
+        let torn = |inside: &[u8]| {
+            let bytes = [&HEADER[..], &[2], &collection(inside), &attribute(0x44, b"sides", b"x"), &[3]].concat();
+            read_all(&bytes).0.unwrap().torn.into_iter().collect::<Vec<_>>()
+        };
+        assert!(torn(&[member(b"pages"), number.clone(), member(b"copies"), number.clone()].concat()).is_empty());
+        assert_eq!(torn(&[member(b"pages"), number.clone(), number.clone()].concat()), ["overrides"]);
+        let inner = [attribute(0x34, b"", b""), member(b"x"), number.clone(), attribute(0x37, b"", b"")].concat();
+        assert!(torn(&[&member(b"media-size")[..], &inner, &member(b"y"), &number].concat()).is_empty());
+        assert_eq!(torn(&[&member(b"media-size")[..], &inner, &inner].concat()), ["overrides"]);
+    }
+
+    #[tokio::test]
+    async fn a_message_cut_anywhere_is_an_error_and_not_half_a_message() {
+        let sheet = [attribute(0x34, b"media-col", b""), attribute(0x4a, b"", b"x"), attribute(0x21, b"", &[0; 4])];
+        let text = attribute(0x35, b"job-name", b"\0\x02en\0\x01x");
+        let bytes = [&HEADER[..], &[1], &text, &[2], &sheet.concat(), &attribute(0x37, b"", b""), &[3]].concat();
+        assert!(read(&mut &bytes[..], MOST).await.is_ok());
+        for length in 0..bytes.len() {
+            assert!(read(&mut &bytes[..length], MOST).await.is_err(), "cut at {length}");
+        }
     }
 
     /// Bytes that look like IPP now and then, so that the walk goes deep.

@@ -1,11 +1,13 @@
 //! What the release engine is told at its start: two folders, and its bounds.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use cardinal_domain::{
     bounds::{BoundsError, in_range},
     bounds_table,
 };
+
+use crate::SignIn;
 
 /// Where the release engine keeps things, and its bounds.
 #[derive(Debug, Clone)]
@@ -16,6 +18,21 @@ pub struct ReleaseOptions {
     pub base: PathBuf,
     /// Bounds and times.
     pub limits: ReleaseLimits,
+    /// What the queues tell clients of the host around them, and who checks their passwords.
+    pub serving: Serving,
+}
+
+/// What the release engine knows of the host that serves its router.
+#[derive(Debug, Clone, Default)]
+pub struct Serving {
+    /// Checks names and passwords. None: queues that ask for a sign-in let nobody in.
+    pub sign_in: Option<Arc<dyn SignIn>>,
+    /// The port of the listener without TLS, to be told to clients that came over TLS. None: it is not for them.
+    pub ipp_port: Option<u16>,
+    /// The port of the listener with TLS, to be told to all clients. None: there is none.
+    pub ipps_port: Option<u16>,
+    /// A random number that is this host's for ever: the `printer-uuid` of each queue is made from it and the queue's name.
+    pub host_id: [u8; 16],
 }
 
 const KIB: u64 = 1 << 10;

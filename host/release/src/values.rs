@@ -1,9 +1,10 @@
 //! IPP values made and read. Every text is cut to what its type may hold, on a character, and read texts lose their
 //! control characters: they come from outside and are shown to people.
 
+use cardinal_domain::time::Timestamp;
 use ipp::{
     attribute::IppAttribute,
-    value::{BoundedStrLiteral, BoundedString, IppKeywordLiteral, IppTextValue, IppValue},
+    value::{BoundedStrLiteral, BoundedString, IppDateTime, IppKeywordLiteral, IppTextValue, IppValue},
 };
 
 /// The longest text taken over from outside, in bytes.
@@ -61,6 +62,35 @@ pub(crate) fn language(text: &str) -> IppValue {
 
 pub(crate) fn range(min: i32, max: i32) -> IppValue {
     IppValue::RangeOfInteger { min, max }
+}
+
+/// The out-of-band value `unknown` (RFC 8010 §3.5.2): there is one, and it is not known here.
+pub(crate) fn unknown() -> IppValue {
+    IppValue::Other { tag: 0x12, data: bytes::Bytes::new() }
+}
+
+/// The out-of-band value `unsupported`.
+pub(crate) fn unsupported() -> IppValue {
+    IppValue::Other { tag: 0x10, data: bytes::Bytes::new() }
+}
+
+/// A time as `dateTime` (RFC 2579), in UTC; `no-value` for one that no calendar has.
+pub(crate) fn date_time(time: Timestamp) -> IppValue {
+    let Ok(time) = jiff::Timestamp::from_millisecond(time.0) else { return IppValue::NoValue };
+    let time = time.to_zoned(jiff::tz::TimeZone::UTC);
+    let small = |number: i8| u8::try_from(number).unwrap_or_default();
+    IppValue::DateTime(IppDateTime {
+        year: u16::try_from(time.year()).unwrap_or_default(),
+        month: small(time.month()),
+        day: small(time.day()),
+        hour: small(time.hour()),
+        minutes: small(time.minute()),
+        seconds: small(time.second()),
+        deci_seconds: u8::try_from(time.millisecond() / 100).unwrap_or_default(),
+        utc_dir: '+',
+        utc_hours: 0,
+        utc_mins: 0,
+    })
 }
 
 pub(crate) fn collection(members: impl IntoIterator<Item = (&'static str, IppValue)>) -> IppValue {
@@ -129,6 +159,14 @@ mod tests {
         for value in [name(&long), text(&long), any_keyword(&long), mime(&long)] {
             assert_eq!(as_text(&value).unwrap().len(), 254);
         }
+    }
+
+    #[test]
+    fn times_have_a_date() {
+        let IppValue::DateTime(time) = date_time(Timestamp(1_795_000_000_123)) else { panic!("no date") };
+        assert_eq!((time.year, time.month, time.day), (2026, 11, 18));
+        assert_eq!((time.hour, time.minutes, time.seconds, time.deci_seconds), (11, 6, 40, 1));
+        assert_eq!(date_time(Timestamp(i64::MAX)), IppValue::NoValue);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use cardinal_domain::{
     event::{EventBody, EventKind},
     names::TraceId,
 };
-use cardinal_release::{Release, ReleaseOptions};
+use cardinal_release::{Release, ReleaseOptions, Serving};
 use cardinal_runtime::{CompileCommand, Compiler, Runtime};
 use cardinal_store::{Durability, Place, Store};
 use serde::{Deserialize, Serialize};
@@ -24,10 +24,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{self, Config},
     drivers::Drivers,
-    files, http,
+    files, hex, http,
     memory::Memory,
     retention,
     sessions::{Listeners, Services, Sessions},
+    sign_in::Passwords,
     token::OwnerToken,
 };
 
@@ -71,7 +72,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     // Before anything is begun that a port in use would break off.
     let api = http::bind(config.http.listen, "http.listen").await?;
     let ipp = http::bind(config.ipp.listen, "ipp.listen").await?;
-    let host = Arc::new(start(config).await?);
+    let host = Arc::new(start(config, ipp.local_addr()?).await?);
     let services = &host.services;
     let listening = Listening { http: api.local_addr()?, ipp: ipp.local_addr()? };
     let requests = http::Requests::default();
@@ -104,7 +105,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     Ok(())
 }
 
-async fn start(config: Config) -> Result<Host> {
+async fn start(config: Config, ipp: SocketAddr) -> Result<Host> {
     let token = OwnerToken::read(&config.path(&config.owner_token))?;
     let durability = match config.store.durability {
         config::Durability::Process => Durability::Process,
@@ -125,12 +126,20 @@ async fn start(config: Config) -> Result<Host> {
     drivers.load_installed().await?;
     drivers.install_folder(&bundled(&config, &program)).await?;
     let memory = Memory::open(store.clone(), &config.data_path("host.key"))?;
+    let serving = Serving {
+        sign_in: Some(Arc::new(Passwords::new(store.clone()))),
+        // What listens on the loopback alone is for nobody else.
+        ipp_port: (!ipp.ip().is_loopback()).then_some(ipp.port()),
+        ipps_port: None,
+        host_id: host_id(&config.data_path("host.id"))?,
+    };
     let release = Release::start(
         store.clone(),
         ReleaseOptions {
             spool: config.data_path("spool"),
             base: config.folder.clone(),
             limits: config.release.clone(),
+            serving,
         },
     )
     .await?;
@@ -150,6 +159,18 @@ async fn start(config: Config) -> Result<Host> {
         applying: tokio::sync::Mutex::default(),
         stopping: CancellationToken::new(),
     })
+}
+
+/// A random number that is this host's for ever, in a file that is made if it is not there.
+fn host_id(file: &Path) -> Result<[u8; 16]> {
+    if !file.exists() {
+        let id: [u8; 16] = rand::random();
+        files::write_private(file, hex::encode(&id).as_bytes())
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let id = hex::decode(text.trim()).and_then(|id| id.try_into().ok());
+    id.with_context(|| format!("{} is not a host's number; delete it, and a new one is made", file.display()))
 }
 
 /// Where the first-party drivers lie: `PREFIX/share/cardinal/drivers` for a program in `PREFIX/bin`.

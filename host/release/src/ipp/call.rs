@@ -1,6 +1,6 @@
 //! One IPP request and its answer: what every operation checks alike, and how answers are made.
 
-use cardinal_domain::{job::Job, site::Queue};
+use cardinal_domain::{job::Job, names::UserName, site::Queue};
 use ipp::{
     IppHeader,
     attribute::{IppAttribute, IppAttributeGroup, IppAttributes},
@@ -11,6 +11,7 @@ use ipp::{
 use crate::{
     engine::Engine,
     message::Message,
+    options::Serving,
     values::{self, as_integer, as_text, attribute, each},
 };
 
@@ -105,6 +106,10 @@ pub(crate) struct Call {
     pub(crate) queue: Queue,
     /// `host[:port]` as the client reached us.
     pub(crate) host: String,
+    /// Whether it came over TLS.
+    pub(crate) over_tls: bool,
+    /// Who signed in.
+    pub(crate) signed_in: Option<UserName>,
     pub(crate) message: Message,
 }
 
@@ -155,8 +160,24 @@ impl Call {
     }
 
     /// The name that the client gives; nobody has checked it.
-    pub(crate) fn user(&self) -> String {
+    pub(crate) fn claimed(&self) -> String {
         self.text("requesting-user-name").unwrap_or_else(|| NOBODY.to_owned())
+    }
+
+    /// Who asks, as surely as that is known: who signed in, else the name that the client gives.
+    pub(crate) fn user(&self) -> String {
+        self.signed_in.as_ref().map_or_else(|| self.claimed(), ToString::to_string)
+    }
+
+    /// Whether a job is the asker's own: by who signed in, where somebody did, else by the names that clients gave. A job
+    /// that somebody signed in for is nobody's who only claims to be them.
+    pub(crate) fn owns(&self, job: &Job) -> bool {
+        match (&self.signed_in, &job.signed_in) {
+            (Some(asker), Some(owner)) => asker == owner,
+            (Some(asker), None) => UserName::new(&job.owner).is_ok_and(|owner| owner == *asker),
+            (None, Some(_)) => false,
+            (None, None) => self.claimed() == job.owner,
+        }
     }
 
     fn path(&self) -> String {
@@ -164,7 +185,26 @@ impl Call {
     }
 
     pub(crate) fn printer_uri(&self) -> String {
-        format!("ipp://{}{}", self.host, self.path())
+        format!("{}://{}{}", if self.over_tls { "ipps" } else { "ipp" }, self.host, self.path())
+    }
+
+    /// The queue's own page for people; what belongs to it lies below.
+    pub(crate) fn page(&self) -> String {
+        format!("{}://{}{}", if self.over_tls { "https" } else { "http" }, self.host, self.path())
+    }
+
+    /// Every address under which this client may print here, with whether it is over TLS. What is known of the listener
+    /// that it did not come by is the port alone, so that one is told with the host name by which it did come.
+    pub(crate) fn addresses(&self, serving: &Serving) -> Vec<(String, bool)> {
+        let mut all = vec![(self.printer_uri(), self.over_tls)];
+        let other = if self.over_tls { serving.ipp_port } else { serving.ipps_port };
+        all.extend(other.map(|port| {
+            let scheme = if self.over_tls { "ipp" } else { "ipps" };
+            (format!("{scheme}://{}:{port}{}", without_port(&self.host), self.path()), !self.over_tls)
+        }));
+        // Nobody signs in without TLS.
+        all.retain(|(_, tls)| *tls || !self.queue.sign_in);
+        all
     }
 
     pub(crate) fn job_uri(&self, number: i32) -> String {
@@ -225,6 +265,14 @@ impl Wanted {
     }
 }
 
+/// The host of `host[:port]`; an IPv6 address keeps its brackets.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host,
+        _ => host,
+    }
+}
+
 /// The path of an address with a scheme and a host.
 fn path_of(uri: &str) -> Option<&str> {
     let (scheme, rest) = uri.split_once("://")?;
@@ -238,6 +286,13 @@ fn path_of(uri: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts() {
+        for (host, name) in [("h:8631", "h"), ("h", "h"), ("[::1]:8631", "[::1]"), ("[::1]", "[::1]")] {
+            assert_eq!(without_port(host), name);
+        }
+    }
 
     #[test]
     fn paths() {

@@ -2,11 +2,16 @@
 //!
 //! Who may print is decided by the HTTP route and the client's address, before anything the client wrote is looked at.
 //! `requesting-user-name` is a claim, not a proof: it says whose job it is, and keeps people from cancelling each other's
-//! jobs by mistake. What comes out at a printer is decided by cards.
+//! jobs by mistake. Where a queue asks for a sign-in, who signed in counts instead. What comes out at a printer is decided
+//! by cards.
 
 mod call;
+mod capabilities;
+mod changes;
+mod hold;
 mod jobs;
 mod media;
+mod pages;
 mod printer;
 mod submit;
 pub(crate) mod template;
@@ -24,9 +29,14 @@ use axum::{
     extract::{ConnectInfo, Path, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
-    routing::post,
+    routing::{get, post},
 };
-use cardinal_domain::{bounds::size, names::QueueName, site::Queue};
+use cardinal_domain::{
+    bounds::size,
+    job::Job,
+    names::{QueueName, UserName},
+    site::Queue,
+};
 use futures_util::TryStreamExt as _;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
 use tokio_util::io::StreamReader;
@@ -34,8 +44,10 @@ use tokio_util::io::StreamReader;
 use crate::{
     engine::Engine,
     message::{self, MessageError},
+    sign_in::{self, SignedIn},
 };
 use call::{Answer, Call, Refusal};
+pub(crate) use changes::Changes;
 
 const CONTENT_TYPE: &str = "application/ipp";
 /// How much of a refused document is still read, in bytes, and for how long: most clients read no answer before they have
@@ -44,23 +56,26 @@ const DRAINED: usize = 8 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// The longest `Host`, in bytes: what a DNS name and a port may have.
 const LONGEST_HOST: usize = 260;
+/// What a client is asked for that must sign in (RFC 7617).
+const CHALLENGE: &str = "Basic realm=\"Cardinal\", charset=\"UTF-8\"";
+
+/// Says, as an extension of an HTTP request, that it came over TLS. Whoever serves the router over TLS puts it there.
+#[derive(Debug, Clone, Copy)]
+pub struct OverTls;
 
 /// A request's body, behind its head the document.
 type Document = Box<dyn AsyncBufRead + Send + Unpin>;
 
 pub(crate) fn router(engine: Arc<Engine>) -> Router {
     Router::new()
-        .route("/queues/{queue}", post(serve).get(page))
+        .route("/queues/{queue}", post(serve).get(pages::page))
+        .route("/queues/{queue}/icon/{size}", get(pages::icon))
         // A job's address belongs to its queue; which job is meant stands in the request.
         .route("/queues/{queue}/jobs/{job}", post(serve))
         .with_state(engine)
 }
 
-/// For people who follow `printer-more-info`.
-async fn page() -> &'static str {
-    "This is a Cardinal print queue. Add it as an IPP printer with the address of this page, beginning with ipp://.\n"
-}
-
+/// An IPP answer, or what HTTP says instead.
 type Served = Result<Vec<u8>, (StatusCode, &'static str)>;
 
 async fn serve(
@@ -72,6 +87,9 @@ async fn serve(
     let queue = path.get("queue").and_then(|name| QueueName::new(name).ok());
     match Box::pin(serve_ipp(engine, client.ip(), queue, request)).await {
         Ok(body) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response(),
+        Err((status @ StatusCode::UNAUTHORIZED, why)) => {
+            (status, [(header::WWW_AUTHENTICATE, CHALLENGE)], format!("{why}\n")).into_response()
+        }
         Err((status, why)) => (status, format!("{why}\n")).into_response(),
     }
 }
@@ -92,6 +110,11 @@ async fn serve_ipp(engine: Arc<Engine>, client: IpAddr, queue: Option<QueueName>
         .filter(|_| !engine.stop.is_cancelled())
         .ok_or((StatusCode::SERVICE_UNAVAILABLE, "too busy; come back later"))?;
     let host = check_headers(request.headers())?;
+    let over_tls = request.extensions().get::<OverTls>().is_some();
+    let signed_in = match &queue {
+        Some(queue) if queue.sign_in => signed_in(&engine, client, queue, over_tls, request.headers()).await?,
+        _ => None,
+    };
     let stream = request.into_body().into_data_stream().map_err(std::io::Error::other);
     let mut document: Document = Box::new(StreamReader::new(stream));
     let read = message::read(&mut document, size(engine.limits.max_head_bytes));
@@ -105,15 +128,52 @@ async fn serve_ipp(engine: Arc<Engine>, client: IpAddr, queue: Option<QueueName>
         Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "the request came too slowly")),
     };
     let asked = message.header;
+    // Who adds a queue looks at it before they have a name to give: what it can do is no secret.
+    if queue.as_ref().is_some_and(|queue| queue.sign_in)
+        && signed_in.is_none()
+        && asked.operation_or_status != Operation::GetPrinterAttributes as i16
+    {
+        drain(&mut document).await;
+        return Err((StatusCode::UNAUTHORIZED, "sign in with your name and password"));
+    }
     let answer = match (Call::check(&message), queue) {
         (Err(refusal), _) => Err(refusal),
         (_, None) => Err(Refusal::new(IppStatus::ClientErrorNotFound, "there is no such queue")),
-        (Ok(()), Some(queue)) => dispatch(&engine, Call { queue, host, message }, &mut document).await,
+        (Ok(()), Some(queue)) => {
+            dispatch(&engine, Call { queue, host, over_tls, signed_in, message }, &mut document).await
+        }
     };
     if answer.is_err() {
         drain(&mut document).await;
     }
     Ok(call::encode(&asked, answer))
+}
+
+/// Who signs in at a queue that asks for it, before anything the client wrote is looked at. None: nobody tried to.
+async fn signed_in(
+    engine: &Engine,
+    client: IpAddr,
+    queue: &Queue,
+    over_tls: bool,
+    headers: &HeaderMap,
+) -> Result<Option<UserName>, (StatusCode, &'static str)> {
+    // No 401 here: the client would send its password in clear.
+    if !over_tls {
+        let why =
+            "this queue asks for a sign-in, which is taken over TLS alone: use its address that begins with ipps://";
+        return Err((StatusCode::FORBIDDEN, why));
+    }
+    let shown = sign_in::credentials(headers)
+        .map_err(|()| (StatusCode::BAD_REQUEST, "the Authorization header cannot be read"))?;
+    let Some(shown) = shown else { return Ok(None) };
+    match sign_in::check(engine, client, &queue.name, &shown).await {
+        SignedIn::As(user) => Ok(Some(user)),
+        SignedIn::No => Err((StatusCode::UNAUTHORIZED, "this name and password do not fit")),
+        SignedIn::Busy => {
+            Err((StatusCode::TOO_MANY_REQUESTS, "too many sign-ins from this address failed; come back later"))
+        }
+        SignedIn::Broken => Err((StatusCode::SERVICE_UNAVAILABLE, "sign-ins cannot be checked now; come back later")),
+    }
 }
 
 async fn dispatch(engine: &Arc<Engine>, call: Call, document: &mut Document) -> Result<Answer, Refusal> {
@@ -147,6 +207,12 @@ async fn dispatch(engine: &Arc<Engine>, call: Call, document: &mut Document) -> 
         to_its_end!(jobs::cancel)
     } else if is(Operation::CancelMyJobs) {
         to_its_end!(jobs::cancel_mine)
+    } else if is(Operation::HoldJob) {
+        to_its_end!(hold::hold)
+    } else if is(Operation::ReleaseJob) {
+        to_its_end!(hold::release)
+    } else if is(Operation::IdentifyPrinter) {
+        to_its_end!(printer::identify)
     } else {
         let message = format!("operation 0x{operation:04x} is not supported");
         Err(Refusal::new(IppStatus::ServerErrorOperationNotSupported, message))
@@ -190,8 +256,8 @@ async fn drain(document: &mut Document) {
 }
 
 /// Whether a job may be touched by this request: it names the one who sent it.
-fn check_owner(call: &Call, owner: &str) -> Result<(), Refusal> {
-    if call.user() == owner {
+fn check_owner(call: &Call, job: &Job) -> Result<(), Refusal> {
+    if call.owns(job) {
         return Ok(());
     }
     Err(Refusal::new(IppStatus::ClientErrorNotAuthorized, "this is somebody else's job"))

@@ -6,6 +6,7 @@
 
 use std::{io, sync::Arc};
 
+use async_compression::tokio::bufread::GzipDecoder;
 use cardinal_domain::{
     bounds::size,
     job::{Job, NewJob},
@@ -16,12 +17,12 @@ use ipp::{
     attribute::IppAttribute,
     model::{DelimiterTag, StatusCode},
 };
-use tokio::io::AsyncBufReadExt as _;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader};
 
 use super::{
     Document,
     call::{Answer, Call, Refusal},
-    check_accepting, check_owner, jobs, printer, template,
+    capabilities, check_accepting, check_owner, jobs, template,
 };
 use crate::{
     ReleaseError,
@@ -32,6 +33,8 @@ use crate::{
 };
 
 const UNTITLED: &str = "untitled";
+/// How much of a packed document is unpacked at a time, in bytes.
+const UNPACKED_PIECE: usize = 64 << 10;
 
 /// Answers Validate-Job.
 pub(crate) fn validate(call: &Call) -> Result<Answer, Refusal> {
@@ -43,6 +46,7 @@ pub(crate) fn validate(call: &Call) -> Result<Answer, Refusal> {
 pub(crate) async fn print(engine: &Arc<Engine>, call: &Call, document: &mut Document) -> Result<Answer, Refusal> {
     let (new, unsupported) = wishes(call)?;
     check_accepting(&call.queue)?;
+    let document = &mut *unpacked(call, document)?;
     check_not_empty(engine, document).await?;
     let owned = Arc::clone(engine);
     let announced = engine.to_its_end(async move {
@@ -79,7 +83,7 @@ pub(crate) async fn create(engine: &Arc<Engine>, call: &Call) -> Result<Answer, 
 /// Answers Send-Document.
 pub(crate) async fn send(engine: &Arc<Engine>, call: &Call, document: &mut Document) -> Result<Answer, Refusal> {
     let job = call.job(engine).await?;
-    check_owner(call, &job.owner)?;
+    check_owner(call, &job)?;
     match call.flag("last-document") {
         Some(true) => {}
         Some(false) => {
@@ -88,7 +92,7 @@ pub(crate) async fn send(engine: &Arc<Engine>, call: &Call, document: &mut Docum
         }
         None => return Err(Refusal::bad("last-document is missing")),
     }
-    check_compression(call)?;
+    let document = &mut *unpacked(call, document)?;
     let format = format(call)?;
     // From here on the job is this request's alone.
     if !lock(&engine.announced).remove(&job.id) {
@@ -112,7 +116,7 @@ pub(crate) async fn send(engine: &Arc<Engine>, call: &Call, document: &mut Docum
 /// Answers Close-Job: a job that is still without its document will never have one.
 pub(crate) async fn close(engine: &Arc<Engine>, call: &Call) -> Result<Answer, Refusal> {
     let job = call.job(engine).await?;
-    check_owner(call, &job.owner)?;
+    check_owner(call, &job)?;
     if lock(&engine.announced).remove(&job.id) {
         discard(engine, TraceId::new(), job.id, "it was closed without a document").await;
     }
@@ -122,34 +126,54 @@ pub(crate) async fn close(engine: &Arc<Engine>, call: &Call) -> Result<Answer, R
 /// What the client wants, as far as it can be had, and what cannot.
 fn wishes(call: &Call) -> Result<(NewJob, Vec<IppAttribute>), Refusal> {
     call.check_printer_uri()?;
-    check_compression(call)?;
+    is_packed(call)?;
     let format = format(call)?;
-    let (options, unsupported) = template::taken(call.message.attributes.first_of(DelimiterTag::JobAttributes));
+    let (options, unsupported) =
+        template::taken(call.message.attributes.first_of(DelimiterTag::JobAttributes), &call.message.torn);
     if call.flag("ipp-attribute-fidelity") == Some(true) && !unsupported.is_empty() {
         let message = "not everything that was asked for can be had";
         let status = StatusCode::ClientErrorAttributesOrValuesNotSupported;
         return Err(Refusal { unsupported, ..Refusal::new(status, message) });
     }
     let name = call.text("job-name").or_else(|| call.text("document-name")).unwrap_or_else(|| UNTITLED.to_owned());
-    let format = format.unwrap_or_else(|| printer::FORMATS.first().copied().unwrap_or_default().to_owned());
+    let format = format.unwrap_or_else(|| capabilities::FORMATS.first().copied().unwrap_or_default().to_owned());
     let queue = call.queue.name.clone();
-    Ok((NewJob { queue, owner: call.user(), signed_in: None, name, format, options }, unsupported))
+    Ok((NewJob { queue, owner: call.claimed(), signed_in: call.signed_in.clone(), name, format, options }, unsupported))
 }
 
-fn check_compression(call: &Call) -> Result<(), Refusal> {
-    match call.text("compression") {
-        Some(compression) if compression != "none" => {
+/// A document to be read, unpacked.
+type Source<'d> = dyn AsyncBufRead + Send + Unpin + 'd;
+
+/// Whether the document comes packed by gzip.
+fn is_packed(call: &Call) -> Result<bool, Refusal> {
+    match call.text("compression").as_deref() {
+        None | Some("none") => Ok(false),
+        Some("gzip") => Ok(true),
+        Some(compression) => {
             let message = format!("compression {compression} is not supported");
-            Err(Refusal::new(StatusCode::ClientErrorCompressionNotSupported, message))
+            let mut refusal = Refusal::new(StatusCode::ClientErrorCompressionNotSupported, message);
+            refusal.unsupported.push(attribute("compression", crate::values::any_keyword(compression)));
+            Err(refusal)
         }
-        _ => Ok(()),
     }
+}
+
+/// The document as it is kept: what came packed is unpacked on its way to the spool, so that all bounds are those of the
+/// document itself, and any printer can take it.
+fn unpacked<'d>(call: &Call, document: &'d mut Document) -> Result<Box<Source<'d>>, Refusal> {
+    if !is_packed(call)? {
+        return Ok(Box::new(document));
+    }
+    let mut decoder = GzipDecoder::new(document);
+    // RFC 1952 §2.2: members simply follow one another.
+    decoder.multiple_members(true);
+    Ok(Box::new(BufReader::with_capacity(UNPACKED_PIECE, decoder)))
 }
 
 fn format(call: &Call) -> Result<Option<String>, Refusal> {
     let Some(format) = call.text("document-format") else { return Ok(None) };
     let format = format.to_ascii_lowercase();
-    if printer::FORMATS.contains(&format.as_str()) {
+    if capabilities::FORMATS.contains(&format.as_str()) {
         return Ok(Some(format));
     }
     let message = format!("document format {format} is not supported");
@@ -158,7 +182,7 @@ fn format(call: &Call) -> Result<Option<String>, Refusal> {
     Err(refusal)
 }
 
-async fn check_not_empty(engine: &Engine, document: &mut Document) -> Result<(), Refusal> {
+async fn check_not_empty(engine: &Engine, document: &mut Source<'_>) -> Result<(), Refusal> {
     match next(engine, document).await {
         Ok([]) => Err(Refusal::bad("the document is empty")),
         Ok(_) => Ok(()),
@@ -173,15 +197,23 @@ enum Broken {
     Client(#[source] io::Error),
     #[error("the client stopped sending its document")]
     Stalled,
+    #[error("the document is not what gzip makes, or breaks off")]
+    Packed(#[source] io::Error),
     #[error(transparent)]
     Spool(#[from] SpoolError),
 }
 
 impl Broken {
+    /// What the connection says is passed on as it is, of kind `Other`; everything else comes from unpacking.
+    fn reading(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::Other { Self::Client(error) } else { Self::Packed(error) }
+    }
+
     fn refusal(&self) -> Refusal {
         let status = match self {
             Self::Client(_) => StatusCode::ClientErrorDocumentAccessError,
             Self::Stalled => StatusCode::ClientErrorTimeout,
+            Self::Packed(_) => StatusCode::ClientErrorCompressionError,
             Self::Spool(SpoolError::TooLarge { .. }) => StatusCode::ClientErrorRequestEntityTooLong,
             Self::Spool(SpoolError::Full) => StatusCode::ServerErrorTemporaryError,
             Self::Spool(error @ SpoolError::Io(_)) => return Refusal::internal(error),
@@ -191,9 +223,9 @@ impl Broken {
 }
 
 /// The next piece of the document; empty at its end.
-async fn next<'d>(engine: &Engine, document: &'d mut Document) -> Result<&'d [u8], Broken> {
+async fn next<'d>(engine: &Engine, document: &'d mut Source<'_>) -> Result<&'d [u8], Broken> {
     match tokio::time::timeout(engine.limits.stall_timeout(), document.fill_buf()).await {
-        Ok(piece) => piece.map_err(Broken::Client),
+        Ok(piece) => piece.map_err(Broken::reading),
         Err(_) => Err(Broken::Stalled),
     }
 }
@@ -246,7 +278,7 @@ impl Drop for Arrival {
 
 /// Takes the document in. This part ends with the connection, so that a broken one is never taken for a whole document;
 /// what follows the last byte runs to its end by itself.
-async fn receive(engine: &Arc<Engine>, mut arrival: Arrival, document: &mut Document) -> Result<Job, Refusal> {
+async fn receive(engine: &Arc<Engine>, mut arrival: Arrival, document: &mut Source<'_>) -> Result<Job, Refusal> {
     let trace = arrival.trace;
     let Some(id) = arrival.job.as_ref().map(|job| job.id) else { return Err(Refusal::bad("no job")) };
     let copied = copy(engine, id, document).await;
@@ -268,7 +300,7 @@ async fn receive(engine: &Arc<Engine>, mut arrival: Arrival, document: &mut Docu
     finished.await?
 }
 
-async fn copy(engine: &Engine, id: JobId, document: &mut Document) -> Result<Incoming, Broken> {
+async fn copy(engine: &Engine, id: JobId, document: &mut Source<'_>) -> Result<Incoming, Broken> {
     let mut incoming = engine.spool.begin(id, engine.limits.max_document_bytes).await?;
     loop {
         let piece = next(engine, document).await?;

@@ -3,14 +3,18 @@
 //! One table says which attributes are taken, of what kind they are, and what a queue says that it supports. A queue does
 //! not know its printer yet, so what depends on the printer (`media`, `output-bin`) is taken as it comes.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
+pub(crate) use cardinal_domain::job::{HOLD_UNTIL, INDEFINITE};
 use ipp::{
     attribute::{IppAttribute, IppAttributeGroup},
     value::{IppName, IppValue},
 };
 
-use crate::values::{any_keyword, as_text, attribute, cut, each, keyword, keywords, list, range};
+use crate::values::{any_keyword, as_text, attribute, cut, each, keyword, keywords, list, range, unsupported};
 
 /// The longest option kept, in bytes.
 const LONGEST: usize = 1000;
@@ -33,12 +37,16 @@ enum Kind {
     Ranges,
     Resolution(&'static [i32]),
     Collection,
+    /// Several collections; the names of their own members that are told.
+    Collections(&'static [&'static str]),
 }
 
 /// The default comes first.
 const TABLE: &[(&str, Kind)] = &[
     ("copies", Kind::Integer(1, 999)),
     ("finishings", Kind::Enums(&[3, 4, 5, 6, 7, 8, 9, 20, 21, 22, 23, 28, 29, 30, 31, 70, 71, 72, 73, 74, 75, 76, 77])),
+    // Ours to act on; see `domain::job_life`.
+    (HOLD_UNTIL, Kind::Keyword(&["no-hold", INDEFINITE])),
     ("media", Kind::AnyKeyword(&super::media::NAMES)),
     ("media-col", Kind::Collection),
     (
@@ -52,6 +60,8 @@ const TABLE: &[(&str, Kind)] = &[
     ("number-up", Kind::Integer(1, 16)),
     ("orientation-requested", Kind::Enum(&[3, 4, 5, 6])),
     ("output-bin", Kind::AnyKeyword(&["auto", "face-down", "face-up"])),
+    // PWG 5100.6 calls the first of them `document-numbers`; the test suite of IPP Everywhere wants it without the s.
+    ("overrides", Kind::Collections(&["document-number", "document-numbers", "pages"])),
     ("page-ranges", Kind::Ranges),
     ("print-color-mode", Kind::Keyword(&["auto", "color", "monochrome"])),
     ("print-content-optimize", Kind::Keyword(&["auto", "graphic", "photo", "text", "text-and-graphic"])),
@@ -97,6 +107,7 @@ pub(crate) fn described() -> Vec<IppAttribute> {
             }
             // `media-col` has more to tell: see `media`.
             Kind::Collection => {}
+            Kind::Collections(members) => tell(name, None, keywords(members)),
         }
     }
     all
@@ -106,12 +117,16 @@ pub(crate) fn dpi(dots: i32) -> IppValue {
     IppValue::Resolution { cross_feed: dots, feed: dots, units: DOTS_PER_INCH }
 }
 
-/// What of a client's wishes is taken, and what is not: as text by name, and as they came.
-pub(crate) fn taken(group: Option<&IppAttributeGroup>) -> (BTreeMap<String, String>, Vec<IppAttribute>) {
+/// What of a client's wishes is taken, and what is not: as text by name, and as they came. Those that are `torn` did not
+/// come as they were sent.
+pub(crate) fn taken(
+    group: Option<&IppAttributeGroup>,
+    torn: &BTreeSet<String>,
+) -> (BTreeMap<String, String>, Vec<IppAttribute>) {
     let mut taken = BTreeMap::new();
     let mut refused = Vec::new();
     for wish in group.map(IppAttributeGroup::attributes).unwrap_or_default() {
-        match kind(wish.name()) {
+        match kind(wish.name()).filter(|_| !torn.contains(wish.name().as_str())) {
             Some(kind) => match to_text(kind, wish.value()) {
                 Some(text) => {
                     taken.insert(wish.name().to_string(), text);
@@ -119,16 +134,23 @@ pub(crate) fn taken(group: Option<&IppAttributeGroup>) -> (BTreeMap<String, Stri
                 None => refused.push(wish.clone()),
             },
             // RFC 8011 §4.1.7: an attribute that is not known comes back with the value `unsupported`.
-            None => refused.push(attribute(wish.name(), IppValue::Other { tag: 0x10, data: bytes::Bytes::new() })),
+            None => refused.push(attribute(wish.name(), unsupported())),
         }
     }
     (taken, refused)
 }
 
-/// The kept wishes as a printer, or a client that asks, is told them.
-pub(crate) fn for_printer(options: &BTreeMap<String, String>) -> Vec<IppAttribute> {
+/// The kept wishes as a client that asks is told them.
+pub(crate) fn typed(options: &BTreeMap<String, String>) -> Vec<IppAttribute> {
     let typed = |(name, text): (&String, &String)| Some(attribute(name, to_value(kind(name)?, text)?));
-    let mut all: Vec<_> = options.iter().filter_map(typed).collect();
+    options.iter().filter_map(typed).collect()
+}
+
+/// The kept wishes as a printer is told them.
+pub(crate) fn for_printer(options: &BTreeMap<String, String>) -> Vec<IppAttribute> {
+    let mut all = typed(options);
+    // Who released it wants it now.
+    all.retain(|wish| wish.name().as_str() != HOLD_UNTIL);
     // Both may not be sent (PWG 5100.3); the collection says more.
     if options.contains_key("media-col") {
         all.retain(|wish| wish.name().as_str() != "media");
@@ -181,6 +203,10 @@ fn to_text(kind: &Kind, value: &IppValue) -> Option<String> {
             let mut text = String::new();
             write_member(&mut text, value).then_some(text)
         }
+        (Kind::Collections(_), _) if values.iter().all(|value| matches!(value, IppValue::Collection(_))) => {
+            let mut text = String::new();
+            write_member(&mut text, value).then_some(text)
+        }
         _ => None,
     };
     text.filter(|text| text.len() <= LONGEST)
@@ -208,7 +234,7 @@ fn to_value(kind: &Kind, text: &str) -> Option<IppValue> {
             let (cross_feed, feed) = dots.split_once('x')?;
             Some(IppValue::Resolution { cross_feed: cross_feed.parse().ok()?, feed: feed.parse().ok()?, units })
         }
-        Kind::Collection => {
+        Kind::Collection | Kind::Collections(_) => {
             let mut rest = text;
             read_member(&mut rest).filter(|_| rest.is_empty())
         }
@@ -219,14 +245,35 @@ fn to_value(kind: &Kind, text: &str) -> Option<IppValue> {
 fn is_word(word: &str) -> bool {
     !word.is_empty()
         && word.parse::<i32>().is_err()
-        && !word.chars().any(|c| c.is_whitespace() || c.is_control() || "{}=,".contains(c))
+        && as_range(word).is_none()
+        && !word.chars().any(|c| c.is_whitespace() || c.is_control() || "{}[]=,".contains(c))
 }
 
-/// `{media-size={x-dimension=21000 y-dimension=29700} media-type=stationery}`: numbers, words and collections, which is
-/// all that `media-col` is made of. False: it has something else.
+/// `1..3`.
+fn as_range(word: &str) -> Option<IppValue> {
+    let (min, max) = word.split_once("..")?;
+    Some(range(min.parse().ok()?, max.parse().ok()?))
+}
+
+/// `{media-size={x-dimension=21000 y-dimension=29700} media-type=stationery}`: numbers, ranges, words, collections, and
+/// sets of these, which is all that `media-col` and `overrides` are made of. False: it has something else.
 fn write_member(text: &mut String, value: &IppValue) -> bool {
     match value {
         IppValue::Integer(number) => write!(text, "{number}").is_ok(),
+        IppValue::RangeOfInteger { min, max } => write!(text, "{min}..{max}").is_ok(),
+        IppValue::Array(values) => {
+            text.push('[');
+            for (index, value) in values.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                if !write_member(text, value) {
+                    return false;
+                }
+            }
+            text.push(']');
+            values.len() > 1
+        }
         IppValue::Keyword(_) | IppValue::NameWithoutLanguage(_) => match as_text(value).filter(|word| is_word(word)) {
             Some(word) => {
                 text.push_str(&word);
@@ -258,11 +305,21 @@ fn write_member(text: &mut String, value: &IppValue) -> bool {
 
 /// Reads what [`write_member`] wrote. Its depth is bounded by the depth of what was received.
 fn read_member(rest: &mut &str) -> Option<IppValue> {
+    if let Some(mut inside) = rest.strip_prefix('[') {
+        let mut values = vec![read_member(&mut inside)?];
+        while let Some(mut behind) = inside.strip_prefix(',') {
+            values.push(read_member(&mut behind)?);
+            inside = behind;
+        }
+        *rest = inside.strip_prefix(']')?;
+        return Some(IppValue::Array(values));
+    }
     let Some(mut inside) = rest.strip_prefix('{') else {
-        let end = rest.find([' ', '}']).unwrap_or(rest.len());
+        let end = rest.find([' ', '}', ',', ']']).unwrap_or(rest.len());
         let (word, behind) = rest.split_at(end);
         *rest = behind;
-        return Some(word.parse().map_or_else(|_| any_keyword(word), IppValue::Integer));
+        let number = word.parse().ok().map(IppValue::Integer);
+        return Some(number.or_else(|| as_range(word)).unwrap_or_else(|| any_keyword(word)));
     };
     let mut members = BTreeMap::new();
     loop {
@@ -309,6 +366,15 @@ mod tests {
             ("finishings", IppValue::Enum(3)),
             ("page-ranges", list([range(1, 3), range(7, 9)])),
             ("printer-resolution", dpi(600)),
+            (HOLD_UNTIL, keyword(INDEFINITE)),
+            ("overrides", collection([("pages", range(1, 3)), ("sides", keyword("one-sided"))])),
+            (
+                "overrides",
+                list([
+                    collection([("pages", list([range(1, 3), range(5, 5)])), ("copies", IppValue::Integer(2))]),
+                    collection([("pages", range(4, 4)), ("media", keyword("iso_a3_297x420mm"))]),
+                ]),
+            ),
         ] {
             assert_eq!(round(name, &value), Some(value), "{name}");
         }
@@ -325,6 +391,9 @@ mod tests {
             ("print-quality", IppValue::Array(vec![])),
             ("page-ranges", range(3, 1)),
             ("media-col", collection([("x", IppValue::Boolean(true))])),
+            ("media-col", list([collection([]), collection([])])),
+            ("overrides", keyword("pages")),
+            (HOLD_UNTIL, keyword("weekend")),
         ] {
             assert_eq!(round(wish, &value), None, "{wish} {value}");
         }
@@ -338,15 +407,39 @@ mod tests {
         assert_eq!(names, ["media-col"]);
     }
 
+    #[test]
+    fn what_is_ours_to_act_on_goes_to_no_printer() {
+        let options = BTreeMap::from([(HOLD_UNTIL.to_owned(), INDEFINITE.to_owned())]);
+        assert_eq!(typed(&options).len(), 1);
+        assert!(for_printer(&options).is_empty());
+    }
+
+    #[test]
+    fn what_came_torn_is_not_taken() {
+        let mut group = IppAttributeGroup::new(ipp::model::DelimiterTag::JobAttributes);
+        *group.attributes_mut() = vec![
+            attribute("overrides", collection([("pages", range(1, 3))])),
+            attribute("sides", keyword("one-sided")),
+        ];
+        let (options, refused) = taken(Some(&group), &BTreeSet::from(["overrides".to_owned()]));
+        assert_eq!(options.into_keys().collect::<Vec<_>>(), ["sides"]);
+        let refused: Vec<_> = refused.iter().map(|one| (one.name().as_str(), one.value())).collect();
+        assert_eq!(refused, [("overrides", &unsupported())]);
+    }
+
     fn any_member() -> impl Strategy<Value = IppValue> {
         let leaf = prop_oneof![
             any::<i32>().prop_map(IppValue::Integer),
+            any::<(i32, i32)>().prop_map(|(min, max)| range(min, max)),
             "[a-z][a-z0-9_.-]{0,12}".prop_map(|w| any_keyword(&w))
         ];
         leaf.prop_recursive(4, 24, 4, |inner| {
-            prop::collection::btree_map("[a-z][a-z-]{0,8}", inner, 0..4).prop_map(|members| {
-                IppValue::Collection(members.into_iter().map(|(k, v)| (IppName::new(k).unwrap(), v)).collect())
-            })
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 2..4).prop_map(IppValue::Array),
+                prop::collection::btree_map("[a-z][a-z-]{0,8}", inner, 0..4).prop_map(|members| {
+                    IppValue::Collection(members.into_iter().map(|(k, v)| (IppName::new(k).unwrap(), v)).collect())
+                }),
+            ]
         })
     }
 
@@ -361,7 +454,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_without_harm(text in "[{}= a-z0-9-]{0,40}") {
+        fn any_text_is_read_without_harm(text in "[{}= a-z0-9,.\\[\\]-]{0,40}") {
             let _ = read_member(&mut text.as_str());
         }
     }

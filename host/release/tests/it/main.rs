@@ -4,6 +4,11 @@
 
 mod common;
 mod delivery;
+mod hold;
+mod hostile;
 mod intake;
+mod packed;
 mod peers;
 mod recovery;
+mod sign_in;
+mod told;

@@ -53,6 +53,8 @@ async fn ipptools_single_tests_pass() {
         "get-completed-jobs.test",
         "print-job-letter.test",
         "print-job-media-col.test",
+        "print-job-gzip.test",
+        "identify-printer.test",
     ] {
         ipptool(&host, "find-me", "2.0", test).await;
     }
@@ -63,6 +65,7 @@ async fn ipptools_suites_pass() {
     let host = Host::start().await;
     ipptool(&host, "through", "1.1", "ipp-1.1.test").await;
     ipptool(&host, "through", "2.0", "ipp-2.0.test").await;
+    ipptool(&host, "through", "2.0", "ipp-everywhere.test").await;
 }
 
 /// An `ippeveprinter` with a message bus of its own. Both end with this value.

@@ -119,6 +119,7 @@ async fn a_spool_that_is_not_mounted_destroys_nothing() {
                 spool: spool.clone(),
                 base: folder.to_owned(),
                 limits: crate::common::limits(),
+                serving: cardinal_release::Serving::default(),
             };
             fs::rename(&spool, &away).unwrap();
             // Not there at all, and an empty folder: both times it says what to look for, and changes nothing.
@@ -149,8 +150,12 @@ async fn bounds_that_cannot_be_are_told_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("store.db"), cardinal_store::Durability::Process).await.unwrap();
     let limits = cardinal_release::ReleaseLimits { max_requests: 0, ..crate::common::limits() };
-    let options =
-        cardinal_release::ReleaseOptions { spool: folder.path().join("spool"), base: folder.path().to_owned(), limits };
+    let options = cardinal_release::ReleaseOptions {
+        spool: folder.path().join("spool"),
+        base: folder.path().to_owned(),
+        limits,
+        serving: Default::default(),
+    };
     let error = cardinal_release::Release::start(store, options).await.err().unwrap().to_string();
     assert!(error.contains("[release]") && error.contains("max_requests = 0 is out of range"), "{error}");
 }
@@ -240,6 +245,7 @@ async fn documents_without_a_row_come_back_and_halves_go() {
         spool: other.path().join("spool"),
         base: other.path().to_owned(),
         limits: crate::common::limits(),
+        serving: cardinal_release::Serving::default(),
     };
     let again = cardinal_release::Release::start(lost.clone(), options).await.unwrap();
     let back = lost.job(kept.id).await.unwrap().unwrap();

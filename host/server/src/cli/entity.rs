@@ -14,6 +14,7 @@ Examples:
   cardinal user list
   cardinal user set ada full_name=\"Ada Lovelace\" card=4711 second_card=EMP123
   cardinal user set ada second_card=          takes the second card away
+  cardinal user password ada                  for queues that ask for a sign-in
   cardinal user remove ada";
 pub(super) const PRINTER: &str = "\
 Examples:
@@ -24,7 +25,8 @@ pub(super) const QUEUE: &str = "\
 Examples:
   cardinal queue set find-me
   cardinal queue set find-me 'allow=[\"10.1.0.0/16\"]'
-  cardinal queue set direct hold=false printer=east";
+  cardinal queue set direct hold=false printer=east
+  cardinal queue set staff sign_in=true       people sign in with name and password, over ipps:// alone";
 pub(super) const DEVICE: &str = "\
 Examples:
   cardinal device set floor-2-east printer=east on_card=release-all

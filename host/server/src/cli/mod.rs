@@ -14,6 +14,7 @@ mod job;
 mod output;
 mod reader;
 mod serve;
+mod user;
 
 use std::path::PathBuf;
 
@@ -62,7 +63,7 @@ enum Verb {
     Export(export::Export),
     /// People and their cards
     #[command(subcommand, after_help = entity::USER)]
-    User(entity::Action),
+    User(user::Action),
     /// Where jobs are delivered
     #[command(subcommand, after_help = entity::PRINTER)]
     Printer(entity::Action),
@@ -117,7 +118,7 @@ async fn ask(global: &Global, verb: Verb) -> Result<()> {
     match verb {
         Verb::Apply(apply) => apply.run(&client).await,
         Verb::Export(export) => export.run(&client).await,
-        Verb::User(action) => action.run(&client, "user").await,
+        Verb::User(action) => action.run(&client).await,
         Verb::Printer(action) => action.run(&client, "printer").await,
         Verb::Queue(action) => action.run(&client, "queue").await,
         Verb::Device(action) => action.run(&client, "device").await,

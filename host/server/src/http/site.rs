@@ -220,8 +220,13 @@ fn site(value: Value) -> Result<Site, ApiError> {
 
 async fn entities(host: &Host, kind: &str) -> Result<Vec<Value>, ApiError> {
     known_kind(kind)?;
-    let whole = value(&host.services.store.site().await?)?;
-    Ok(whole.get(kind).and_then(Value::as_array).cloned().unwrap_or_default())
+    let mut whole = value(&host.services.store.site().await?)?;
+    let mut entities = whole.get_mut(kind).and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
+    // As secret as a password, and nobody's to look at; the export has it, to be able to restore.
+    for entity in entities.iter_mut().filter_map(Value::as_object_mut) {
+        entity.remove("password_hash");
+    }
+    Ok(entities)
 }
 
 fn find(entities: &[Value], kind: &str, name: &str) -> Result<Value, ApiError> {

@@ -15,7 +15,7 @@ use cardinal_domain::{
     plan::Change,
     site::{Printer, Queue},
 };
-use cardinal_release::{Release, ReleaseLimits, ReleaseOptions};
+use cardinal_release::{Release, ReleaseLimits, ReleaseOptions, Serving};
 use cardinal_store::{Durability, EventFilter, JobFilter, Store};
 use ipp::{
     attribute::IppAttribute,
@@ -65,17 +65,23 @@ impl Host {
 
     /// Queue `find-me` holds, queue `through` passes on to the folder printer `west`.
     pub(crate) async fn start_with(limits: ReleaseLimits) -> Self {
+        Self::start_serving(limits, Serving::default()).await
+    }
+
+    /// The same with what the server around it tells.
+    pub(crate) async fn start_serving(limits: ReleaseLimits, serving: Serving) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store.db"), Durability::Process).await.unwrap();
-        let host = Self::over(folder, store, limits).await;
+        let host = Self::over(folder, store, limits, serving).await;
         host.printer("west", "folder:./delivered").await;
         host.queue(r#"{"name":"find-me"}"#).await;
         host.queue(r#"{"name":"through","hold":false,"printer":"west"}"#).await;
         host
     }
 
-    async fn over(folder: TempDir, store: Store, limits: ReleaseLimits) -> Self {
-        let options = ReleaseOptions { spool: folder.path().join("spool"), base: folder.path().to_owned(), limits };
+    async fn over(folder: TempDir, store: Store, limits: ReleaseLimits, serving: Serving) -> Self {
+        let (spool, base) = (folder.path().join("spool"), folder.path().to_owned());
+        let options = ReleaseOptions { spool, base, limits, serving };
         let release = Release::start(store.clone(), options).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -89,7 +95,7 @@ impl Host {
         self.server.abort();
         self.release.shutdown().await;
         meanwhile(&self.store, self.folder.path()).await;
-        Self::over(self.folder, self.store, limits()).await
+        Self::over(self.folder, self.store, limits(), Serving::default()).await
     }
 
     pub(crate) async fn printer(&self, name: &str, uri: &str) {

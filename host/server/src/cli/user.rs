@@ -1,0 +1,74 @@
+//! `cardinal user`: what all entities have, and the password.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{client::Client, entity, output};
+use crate::{
+    http::{Applied, ApplyQuery},
+    sign_in,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Action {
+    #[command(flatten)]
+    Entity(entity::Action),
+    Password(Password),
+}
+
+/// Set the password with which somebody signs in to print
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Asks for the password twice, or reads one line from standard input where that is no terminal. Only its hash is kept.
+
+Examples:
+  cardinal user password ada
+  pwgen 16 1 | tee /dev/tty | cardinal user password ada
+  cardinal user password ada --clear          no sign-in any more")]
+pub(super) struct Password {
+    name: String,
+    /// Take the password away
+    #[arg(long)]
+    clear: bool,
+}
+
+impl Action {
+    pub(super) async fn run(self, client: &Client) -> Result<()> {
+        match self {
+            Self::Entity(action) => action.run(client, "user").await,
+            Self::Password(password) => password.run(client).await,
+        }
+    }
+}
+
+impl Password {
+    async fn run(&self, client: &Client) -> Result<()> {
+        let path = format!("site/user/{}", self.name);
+        // A change of somebody who is not there would add them.
+        let _: Value = client.get(&path).await?;
+        let hash = if self.clear { None } else { Some(sign_in::hash(&ask(&self.name)?)?) };
+        let query = ApplyQuery::default();
+        let fields = json!({ "password_hash": hash });
+        let _: Applied = client.ask(Method::PATCH, &path, Some(&query), Some(&fields)).await?;
+        let done = if self.clear { "has no password any more" } else { "has a new password" };
+        output::done(client.json, &format!("{} {done}", self.name))
+    }
+}
+
+fn ask(name: &str) -> Result<String> {
+    if !std::io::stdin().is_terminal() {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).context("cannot read the password from standard input")?;
+        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    let prompt = |text: String| rpassword::prompt_password(text).context("cannot ask for a password on this terminal");
+    let password = prompt(format!("New password of {name}: "))?;
+    if prompt("Once more: ".to_owned())? != password {
+        bail!("these were two different passwords; nothing was changed");
+    }
+    Ok(password)
+}
