@@ -7,6 +7,7 @@ mod changes;
 mod command_line;
 mod drivers;
 mod listen;
+mod postgres;
 mod printer;
 mod queues;
 mod restart;

@@ -41,8 +41,8 @@ const WATCH_BACKLOG: usize = 4096;
 /// How long a statement may take. A database that says nothing for so long is away.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long to wait for a connection to a PostgreSQL that is not there: a person stands at a reader meanwhile.
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// How long to wait for one of SQLite's connections: there is always one, but it may be busy with a long list.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long to wait for one of SQLite's connections: there always are some, but they may be busy with long lists.
 const FREE_WITHIN: Duration = Duration::from_secs(30);
 
 /// The open store. Cheap to clone; all clones are one.
@@ -70,7 +70,7 @@ impl Store {
         sqlx::any::install_default_drivers();
         let mut writer = Writer::new(place.clone(), durability);
         // Before anything is changed: the database may be another host's.
-        migrations::run(writer.connect().await?).await?;
+        migrations::run(writer.open().await?).await?;
         let options = place.url().parse().map_err(|error| open_failed(&place, error))?;
         let is_postgres = place.is_postgres();
         let pool = AnyPoolOptions::new()
@@ -157,16 +157,17 @@ fn forget(connection: PoolConnection<Any>) {
 }
 
 /// Opens a connection that is not the pool's.
-pub(crate) async fn connect(place: &Place, durability: Durability) -> Result<AnyConnection, StoreError> {
-    let options: AnyConnectOptions = place.url().parse().map_err(|error| open_failed(place, error))?;
+pub(crate) async fn connect(place: &Place, durability: Durability) -> Result<AnyConnection, DatabaseError> {
+    let options: AnyConnectOptions = place.url().parse()?;
     let connecting = async {
         let mut connection = AnyConnection::connect_with(&options).await?;
         set_up(&mut connection, place.is_postgres(), durability).await?;
         Ok::<_, sqlx::Error>(connection)
     };
-    match timeout(ANSWER_WITHIN, connecting).await {
-        Ok(connected) => connected.map_err(|error| open_failed(place, error)),
-        Err(_) => Err(open_failed(place, DatabaseError::late())),
+    let within = if place.is_postgres() { CONNECT_WITHIN } else { FREE_WITHIN };
+    match timeout(within, connecting).await {
+        Ok(connected) => Ok(connected?),
+        Err(_) => Err(DatabaseError::late()),
     }
 }
 

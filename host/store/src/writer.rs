@@ -50,6 +50,25 @@ pub(crate) struct Writer {
     batch: Vec<Done>,
     /// The PostgreSQL session that held the lock last: its process id, and when it began.
     session: Option<(i64, String)>,
+    /// When the last attempt to connect failed, and how.
+    refused: Option<(Instant, Refused)>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone)]
+enum Refused {
+    Unreachable(DatabaseError),
+    /// Somebody else has the lock; where they are.
+    Taken(String),
+}
+
+impl Refused {
+    fn while_doing(self, place: &Place, doing: &'static str) -> StoreError {
+        match self {
+            Self::Unreachable(error) => StoreError::sql(place, doing, error),
+            Self::Taken(by) => StoreError::Taken { place: place.clone(), by },
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,26 +93,53 @@ struct Done {
 
 impl Writer {
     pub(crate) fn new(place: Place, durability: Durability) -> Self {
-        Self { place, durability, connection: None, state: State::Idle, batch: Vec::new(), session: None }
+        Self {
+            place,
+            durability,
+            connection: None,
+            state: State::Idle,
+            batch: Vec::new(),
+            session: None,
+            refused: None,
+        }
     }
 
-    /// The connection, made where there is none.
-    pub(crate) async fn connect(&mut self) -> Result<&mut AnyConnection, StoreError> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let mut connection = connect(&self.place, self.durability).await?;
-                if self.place.is_postgres() {
-                    let locking = timeout(ANSWER_WITHIN, self.lock(&mut connection)).await;
-                    let locked = locking.unwrap_or_else(|_| Err(DatabaseError::late()));
-                    if let Some(by) = locked.map_err(|error| open_failed(&self.place, error))? {
-                        return Err(StoreError::Taken { place: self.place.clone(), by });
-                    }
-                }
-                connection
-            }
+    /// The connection, for the first time.
+    pub(crate) async fn open(&mut self) -> Result<&mut AnyConnection, StoreError> {
+        let connected = match self.connect(Instant::now()).await {
+            Ok(()) => self.connection.as_mut().ok_or_else(|| sqlx::Error::WorkerCrashed.into()),
+            Err(Refused::Unreachable(error)) => Err(error),
+            Err(taken) => return Err(taken.while_doing(&self.place, "open")),
         };
-        Ok(self.connection.insert(connection))
+        connected.map_err(|error| open_failed(&self.place, error))
+    }
+
+    /// Makes the connection where there is none. Whoever stood in line while an attempt failed shares its outcome: with a
+    /// database that says nothing, each would wait for as long again.
+    async fn connect(&mut self, asked: Instant) -> Result<(), Refused> {
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        if let Some((_, refused)) = self.refused.as_ref().filter(|(when, _)| *when >= asked) {
+            return Err(refused.clone());
+        }
+        let made = self.make_connection().await;
+        self.refused = made.as_ref().err().map(|refused| (Instant::now(), refused.clone()));
+        self.connection = Some(made?);
+        Ok(())
+    }
+
+    async fn make_connection(&mut self) -> Result<AnyConnection, Refused> {
+        let mut connection = connect(&self.place, self.durability).await.map_err(Refused::Unreachable)?;
+        if self.place.is_postgres() {
+            let locking = timeout(ANSWER_WITHIN, self.lock(&mut connection)).await;
+            match locking.unwrap_or_else(|_| Err(DatabaseError::late())) {
+                Ok(None) => {}
+                Ok(Some(by)) => return Err(Refused::Taken(by)),
+                Err(error) => return Err(Refused::Unreachable(error)),
+            }
+        }
+        Ok(connection)
     }
 
     /// Takes the lock for as long as the connection lasts. Some: somebody else has it, and where they are.
@@ -161,7 +207,7 @@ impl Writer {
     }
 
     /// Ready for the next writer's work: a transaction is open, and what is done from here on can be taken back by itself.
-    async fn begin(&mut self, doing: &'static str) -> Result<(), StoreError> {
+    async fn begin(&mut self, doing: &'static str, asked: Instant) -> Result<(), StoreError> {
         self.mend().await;
         if self.state == State::Closed {
             return Err(StoreError::Closed { doing });
@@ -176,16 +222,14 @@ impl Writer {
             }
         }
         let was_connected = self.connection.is_some();
-        if !was_connected {
-            self.connect().await.map_err(|error| away(error, doing))?;
-        }
+        self.connect(asked).await.map_err(|refused| refused.while_doing(&self.place, doing))?;
         let begin = if self.place.is_postgres() { "BEGIN" } else { "BEGIN IMMEDIATE" };
         self.state = State::Working;
         let Err(mut error) = self.command(begin).await else { return Ok(()) };
         self.lose(&error);
         // It was idle for long, or the database was started anew: that is no reason to fail.
         if was_connected && error.is_lost() {
-            self.connect().await.map_err(|error| away(error, doing))?;
+            self.connect(asked).await.map_err(|refused| refused.while_doing(&self.place, doing))?;
             self.state = State::Working;
             match self.command(begin).await {
                 Ok(()) => return Ok(()),
@@ -230,17 +274,10 @@ impl Writer {
     }
 }
 
-/// A database that cannot be opened again is away; what is being done is known here.
-fn away(error: StoreError, doing: &'static str) -> StoreError {
-    match error {
-        StoreError::Open { place, source, .. } => StoreError::sql(&place, doing, source),
-        other => other,
-    }
-}
-
 impl Store {
     /// The next to write; waits for those before.
     pub(crate) async fn write(&self, doing: &'static str) -> Result<Write, StoreError> {
+        let asked = Instant::now();
         let writer = Arc::clone(&self.inner.writer).lock_owned().await;
         let mut write = Write {
             writer: Some(writer),
@@ -251,7 +288,7 @@ impl Store {
             failed: false,
         };
         if let Some(writer) = &mut write.writer {
-            writer.begin(doing).await?;
+            writer.begin(doing, asked).await?;
         }
         Ok(write)
     }
