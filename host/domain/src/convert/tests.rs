@@ -309,4 +309,27 @@ proptest! {
         prop_assert_eq!(convert_raw("", "fields(-17,16,0)", &bits).unwrap(), number.to_string());
         prop_assert_eq!(convert_raw("", "bits(2,24)", &bits).unwrap(), format!("{facility:02X}{number:04X}"));
     }
+
+    #[test]
+    fn the_recipes_of_the_documentation(facility: u16, number in 0..1_u32 << 19, long in 0..1_u64 << 35, ends: (bool, bool)) {
+        let (first, last) = (u8::from(ends.0), u8::from(ends.1));
+        let short = number & 0xFFFF;
+        let bits = format!("{first}{facility:016b}{short:016b}{last}");
+        prop_assert_eq!(convert_raw("", "fields(2,16,5,18,16,5)", &bits).unwrap(), format!("{facility:05}{short:05}"));
+        prop_assert_eq!(convert_raw("", "fields(18,16,0)", &bits).unwrap(), short.to_string());
+        let bits = format!("{first}{facility:016b}{number:019b}{last}");
+        prop_assert_eq!(convert_raw("", "fields(2,16,5,18,19,6)", &bits).unwrap(), format!("{facility:05}{number:06}"));
+        prop_assert_eq!(convert_raw("", "fields(18,19,0)", &bits).unwrap(), number.to_string());
+        prop_assert_eq!(convert_raw("", "fields(2,35,0)", &format!("{first}{long:035b}{last}")).unwrap(), long.to_string());
+        // The bits of H10301 as a hexadecimal number, whatever zeros stand in front, and without parity.
+        let facility = facility & 0xFF;
+        let bits = u32::from(first) << 25 | u32::from(facility) << 17 | short << 1 | u32::from(last);
+        for read in [format!("{bits:x}"), format!("{bits:07X}"), format!("{bits:08X}")] {
+            let both = convert("", "pad(7)|fields(-25,8,3,-17,16,5)", &read);
+            prop_assert_eq!(both.unwrap(), format!("{facility:03}{short:05}"));
+            prop_assert_eq!(convert("", "pad(7)|fields(-17,16,0)", &read).unwrap(), short.to_string());
+        }
+        let bare = format!("{facility:02X}{short:04X}");
+        prop_assert_eq!(convert("", "fields(-24,8,3,-16,16,5)", &bare).unwrap(), format!("{facility:03}{short:05}"));
+    }
 }

@@ -1,5 +1,7 @@
 //! The last step: its arguments follow from the numbers that are to come out.
 
+use std::borrow::Cow;
+
 use super::middle::letter_or_digit;
 use crate::convert::{Field, Step, Value, Window, digits};
 
@@ -71,7 +73,7 @@ fn parts(text: &str, number: &str, same: bool, steps: &mut Vec<Step>) {
 
 /// Every window whose hexadecimal digits are the number.
 fn windows(bits: &str, number: &str, same: bool, steps: &mut Vec<Step>) {
-    let Ok(digits) = Value::Text(number.to_owned()).bits().map(std::borrow::Cow::into_owned) else { return };
+    let Ok(digits) = Value::Text(number.to_owned()).bits().map(Cow::into_owned) else { return };
     // The first digit may stand for one to four bits.
     for fewer in 0..digits.len().min(4) {
         let Some((_, wanted)) = digits.split_at_checked(fewer).filter(|(gone, _)| !gone.contains('1')) else { break };

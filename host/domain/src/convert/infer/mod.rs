@@ -80,10 +80,11 @@ pub struct Inferred {
 /// The shortest chains that fit all pairs; where none does, those that fit most. `go_on` is told how far the search has come
 /// and ends it with false.
 pub fn infer(pairs: &[Pair], bounds: Bounds, mut go_on: impl FnMut(Progress) -> bool) -> Inferred {
-    let everything: Vec<usize> = (0..pairs.len()).collect();
-    let mut whole = Search::new(pairs, &everything, bounds.states);
-    let mut seeds: Vec<Search<'_>> =
-        seeds::of(pairs.len()).iter().map(|chosen| Search::new(pairs, chosen, bounds.states / seeds::MOST)).collect();
+    // A sample finds the same chains as all pairs do, and every chain is held against all of them.
+    let sample: Vec<usize> = seeds::spread(pairs.len(), SAMPLE).collect();
+    let mut whole = Search::new(pairs, &sample, bounds.states);
+    let seeds = seeds::of(pairs.len());
+    let mut seeds: Vec<_> = seeds.iter().map(|seed| Search::new(pairs, seed, bounds.states / SEEDS_SHARE)).collect();
     let mut best = Best::default();
     let mut complete = true;
     'steps: for steps in 0..=bounds.steps {

@@ -22,7 +22,7 @@ use crate::{
 /// looked up. The exit status is 0 where a card number comes out.
 #[derive(Args)]
 #[command(after_help = EXAMPLES, after_long_help = steps())]
-pub(super) struct Convert {
+pub(in crate::cli) struct Convert {
     /// What the reader sends
     read: String,
     /// Steps joined by |, as in ext-device.card-no-converter

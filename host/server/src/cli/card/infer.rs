@@ -36,7 +36,7 @@ Examples:
   cardinal card infer --bits 26 --pairs - < pairs.csv
 
 A file has a line READ,NUMBER for each pair; empty lines and lines that begin with # are passed over.")]
-pub(super) struct Infer {
+pub(in crate::cli) struct Infer {
     /// A read and its number on record
     #[arg(value_name = "READ,NUMBER", required_unless_present = "pairs")]
     pair: Vec<String>,
