@@ -121,6 +121,7 @@ async fn start(config: Config) -> Result<Host> {
         ReleaseOptions {
             spool: config.data_path("spool"),
             base: config.folder.clone(),
+            authorities: Some(&config.printers.ca).filter(|ca| !ca.as_os_str().is_empty()).map(|ca| config.path(ca)),
             limits: config.release.clone(),
         },
     )

@@ -74,7 +74,7 @@ async fn a_released_job_is_looked_up_before_anything_is_done() {
                     printer.has(&format!("[{}.{}] letter", job.id, job.attempt), Remote::Completed);
                 }
                 let uri = printer.uri().try_into().unwrap();
-                let east = cardinal_domain::site::Printer { name: "east".parse().unwrap(), uri };
+                let east = cardinal_domain::site::Printer { name: "east".parse().unwrap(), uri, certificate: None };
                 store.apply(&[cardinal_domain::plan::Change::PutPrinter(east)], vec![]).await.unwrap();
                 set(store, &job, JobState::Releasing, "east").await;
             })
@@ -118,6 +118,7 @@ async fn a_spool_that_is_not_mounted_destroys_nothing() {
             let options = || cardinal_release::ReleaseOptions {
                 spool: spool.clone(),
                 base: folder.to_owned(),
+                authorities: None,
                 limits: crate::common::limits(),
             };
             fs::rename(&spool, &away).unwrap();
@@ -149,8 +150,12 @@ async fn bounds_that_cannot_be_are_told_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("store.db"), cardinal_store::Durability::Process).await.unwrap();
     let limits = cardinal_release::ReleaseLimits { max_requests: 0, ..crate::common::limits() };
-    let options =
-        cardinal_release::ReleaseOptions { spool: folder.path().join("spool"), base: folder.path().to_owned(), limits };
+    let options = cardinal_release::ReleaseOptions {
+        spool: folder.path().join("spool"),
+        base: folder.path().to_owned(),
+        authorities: None,
+        limits,
+    };
     let error = cardinal_release::Release::start(store, options).await.err().unwrap().to_string();
     assert!(error.contains("[release]") && error.contains("max_requests = 0 is out of range"), "{error}");
 }
@@ -240,6 +245,7 @@ async fn documents_without_a_row_come_back_and_halves_go() {
         spool: other.path().join("spool"),
         base: other.path().to_owned(),
         limits: crate::common::limits(),
+        authorities: None,
     };
     let again = cardinal_release::Release::start(lost.clone(), options).await.unwrap();
     let back = lost.job(kept.id).await.unwrap().unwrap();

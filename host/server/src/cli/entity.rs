@@ -1,4 +1,4 @@
-//! `cardinal user | printer | queue | device`, and what `reader` shares with them: list, show, set, remove.
+//! `cardinal user | queue | device`, and what `reader` and `printer` share with them: list, show, set, remove.
 
 use anyhow::{Result, anyhow, bail};
 use cardinal_domain::card;
@@ -15,11 +15,6 @@ Examples:
   cardinal user set ada full_name=\"Ada Lovelace\" card=4711 second_card=EMP123
   cardinal user set ada second_card=          takes the second card away
   cardinal user remove ada";
-pub(super) const PRINTER: &str = "\
-Examples:
-  cardinal printer set east uri=ipp://10.0.0.31/ipp/print
-  cardinal printer set trial uri=folder:./delivered
-  cardinal printer list";
 pub(super) const QUEUE: &str = "\
 Examples:
   cardinal queue set find-me
@@ -92,7 +87,6 @@ async fn list(client: &Client, kind: &str) -> Result<()> {
             let rows = row(["name", "full_name", "card", "second_card"]);
             output::table(["USER", "FULL NAME", "CARD", "SECOND CARD"], &rows, &none);
         }
-        "printer" => output::table(["PRINTER", "URI", "", ""], &row(["name", "uri", "", ""]), &none),
         "queue" => {
             output::table(["QUEUE", "HOLD", "PRINTER", "ALLOW"], &row(["name", "hold", "printer", "allow"]), &none);
         }

@@ -11,6 +11,7 @@ mod export;
 mod init;
 mod job;
 mod output;
+mod printer;
 mod reader;
 mod serve;
 
@@ -63,8 +64,8 @@ enum Verb {
     #[command(subcommand, after_help = entity::USER)]
     User(entity::Action),
     /// Where jobs are delivered
-    #[command(subcommand, after_help = entity::PRINTER)]
-    Printer(entity::Action),
+    #[command(subcommand, after_help = printer::EXAMPLES)]
+    Printer(printer::Action),
     /// What people print to
     #[command(subcommand, after_help = entity::QUEUE)]
     Queue(entity::Action),
@@ -113,7 +114,7 @@ async fn ask(global: &Global, verb: Verb) -> Result<()> {
         Verb::Apply(apply) => apply.run(&client).await,
         Verb::Export(export) => export.run(&client).await,
         Verb::User(action) => action.run(&client, "user").await,
-        Verb::Printer(action) => action.run(&client, "printer").await,
+        Verb::Printer(action) => action.run(&client).await,
         Verb::Queue(action) => action.run(&client, "queue").await,
         Verb::Device(action) => action.run(&client, "device").await,
         Verb::Reader(action) => action.run(&client).await,

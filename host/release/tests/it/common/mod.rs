@@ -10,6 +10,7 @@ use std::{
 
 use cardinal_domain::{
     event::EventKind,
+    fingerprint::Fingerprint,
     job::{Job, JobState},
     names::{PrinterName, TraceId},
     plan::Change,
@@ -45,6 +46,7 @@ pub(crate) fn limits() -> ReleaseLimits {
         busy_timeout_s: 3,
         retry_first_ms: 50,
         retry_longest_ms: 200,
+        ready_timeout_s: 2,
         shutdown_timeout_s: 2,
         ..ReleaseLimits::default()
     }
@@ -75,7 +77,9 @@ impl Host {
     }
 
     async fn over(folder: TempDir, store: Store, limits: ReleaseLimits) -> Self {
-        let options = ReleaseOptions { spool: folder.path().join("spool"), base: folder.path().to_owned(), limits };
+        let authorities = std::fs::exists(folder.path().join("ca.pem")).unwrap().then(|| folder.path().join("ca.pem"));
+        let options =
+            ReleaseOptions { spool: folder.path().join("spool"), base: folder.path().to_owned(), authorities, limits };
         let release = Release::start(store.clone(), options).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -93,7 +97,11 @@ impl Host {
     }
 
     pub(crate) async fn printer(&self, name: &str, uri: &str) {
-        let printer = Printer { name: name.parse().unwrap(), uri: uri.to_owned().try_into().unwrap() };
+        self.pinned(name, uri, None).await;
+    }
+
+    pub(crate) async fn pinned(&self, name: &str, uri: &str, certificate: Option<Fingerprint>) {
+        let printer = Printer { name: name.parse().unwrap(), uri: uri.to_owned().try_into().unwrap(), certificate };
         self.store.apply(&[Change::PutPrinter(printer)], vec![]).await.unwrap();
     }
 

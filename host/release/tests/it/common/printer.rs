@@ -32,6 +32,8 @@ pub(crate) enum Next {
     Rubbish,
     /// Never answers.
     Hang,
+    /// Says that it took it, and never lists it.
+    Lie,
 }
 
 #[derive(Debug, Clone)]
@@ -52,6 +54,9 @@ struct Inside {
     forgets: bool,
     calls_all: Option<String>,
     up_seconds: Option<i32>,
+    told: Vec<(String, IppValue)>,
+    looks: Vec<usize>,
+    forbids: bool,
     askers: Vec<Option<String>>,
 }
 
@@ -100,6 +105,23 @@ impl FakePrinter {
     /// It says that it has been up for so long.
     pub(crate) fn is_up_for(&self, seconds: i32) {
         self.inside.lock().unwrap().up_seconds = Some(seconds);
+    }
+
+    /// From now on it says this of itself, instead of what it said of the same before.
+    pub(crate) fn tells(&self, name: &str, value: IppValue) {
+        let told = &mut self.inside.lock().unwrap().told;
+        told.retain(|(known, _)| known != name);
+        told.push((name.to_owned(), value));
+    }
+
+    /// How many attributes each question about itself named.
+    pub(crate) fn looks(&self) -> Vec<usize> {
+        self.inside.lock().unwrap().looks.clone()
+    }
+
+    /// From now on it does not tell of itself.
+    pub(crate) fn forbids(&self) {
+        self.inside.lock().unwrap().forbids = true;
     }
 
     /// The users that asked it about jobs.
@@ -178,6 +200,11 @@ async fn answer(State(inside): State<Arc<Mutex<Inside>>>, body: Bytes) -> Respon
             }
             Next::End(state, reason, pages) => end = (state, reason, pages),
             Next::LoseAnswer => {}
+            Next::Lie => {
+                let mut group = IppAttributeGroup::new(DelimiterTag::JobAttributes);
+                group.attributes_mut().push(attribute("job-id", IppValue::Integer(77)));
+                return respond(StatusCode::SuccessfulOk, vec![group]);
+            }
         }
         let wishes = request.attributes().first_of(DelimiterTag::JobAttributes).into_iter();
         let wishes = wishes.flat_map(|group| group.attributes());
@@ -203,13 +230,25 @@ async fn answer(State(inside): State<Arc<Mutex<Inside>>>, body: Bytes) -> Respon
         return respond(StatusCode::SuccessfulOk, vec![group]);
     }
     let mut inside = inside.lock().unwrap();
-    inside.askers.push(asked("requesting-user-name").map(|name| name.to_string()));
     if operation == Operation::GetPrinterAttributes as i16 {
+        if inside.forbids {
+            return respond(StatusCode::ClientErrorForbidden, vec![]);
+        }
+        let names = asked("requested-attributes").map_or(0, |names| match names {
+            IppValue::Array(names) => names.len(),
+            _ => 1,
+        });
+        // A single one is the question whether it was switched off meanwhile.
+        if names > 1 {
+            inside.looks.push(names);
+        }
         let mut group = IppAttributeGroup::new(DelimiterTag::PrinterAttributes);
         let up = inside.up_seconds.map(|up| attribute("printer-up-time", IppValue::Integer(up)));
         group.attributes_mut().extend(up);
+        group.attributes_mut().extend(inside.told.iter().map(|(name, value)| attribute(name, value.clone())));
         return respond(StatusCode::SuccessfulOk, vec![group]);
     }
+    inside.askers.push(asked("requesting-user-name").map(|name| name.to_string()));
     let called = inside.calls_all.clone();
     if inside.forgets {
         let status = if operation == Operation::GetJobs as i16 {
