@@ -2,17 +2,26 @@
 
 use std::io::Cursor;
 
-use ipp::prelude::{AsyncIppClient, DelimiterTag, IppOperationBuilder, IppPayload, IppValue, Uri};
+use ipp::prelude::{AsyncIppClient, DelimiterTag, IppAttribute, IppOperationBuilder, IppPayload, IppValue, Uri};
 
 use crate::wait::LIMIT;
 
 /// Prints a document to a queue as this user, and gives the job's number. Panics where it is not taken.
 pub async fn print(queue: &str, user: &str, document: &[u8]) -> i32 {
+    print_with(queue, user, document, None).await
+}
+
+/// The same with a wish, such as `sides`.
+pub async fn print_with(queue: &str, user: &str, document: &[u8], wish: Option<(&str, &str)>) -> i32 {
     let uri: Uri = queue.parse().expect("an address");
+    let wish = wish.map(|(name, word)| {
+        IppAttribute::with_name(name, IppValue::new_keyword(word).expect("a keyword")).expect("an attribute")
+    });
     let operation = IppOperationBuilder::print_job(uri.clone(), IppPayload::new(Cursor::new(document.to_owned())))
         .user_name(user)
         .job_title("a letter")
         .document_format("application/pdf")
+        .attributes(wish)
         .build()
         .expect("an operation");
     let client = AsyncIppClient::builder(uri).request_timeout(LIMIT).build();

@@ -7,6 +7,7 @@ mod command_line;
 mod drivers;
 mod listen;
 mod printer;
+mod printers;
 mod queues;
 mod restart;
 mod sessions;

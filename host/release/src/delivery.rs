@@ -128,7 +128,12 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: W
         PrinterUri::Folder(_) => Vec::new(),
         PrinterUri::Ipp(_) => match ready(engine, &target, work, &job).await {
             Ready::Go(template) => template,
-            Ready::Failed(failure) => return failed(engine, work, &job, failure).await,
+            Ready::Failed(failure) => {
+                if !failure.again {
+                    engine.printers.doubt(&target);
+                }
+                return failed(engine, work, &job, failure).await;
+            }
             Ready::Over => return Attempt::Over,
         },
     };

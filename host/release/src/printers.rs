@@ -220,13 +220,18 @@ impl Known {
 impl Engine {
     /// How the printer is: asked now, unless that was done less than `age` ago. Trouble that is new is told.
     pub(crate) async fn look(&self, spec: &Printer, age: Duration) -> Look {
+        self.look_unless(spec, age, self.limits.attributes_fresh()).await
+    }
+
+    /// The same; a printer that told nothing of itself is not asked again for so long.
+    async fn look_unless(&self, spec: &Printer, age: Duration, silent: Duration) -> Look {
         let PrinterUri::Ipp(uri) = &spec.uri else {
             return Look { status: self.printers.status(spec), abilities: None };
         };
         let known = self.printers.of(spec);
         let _turn = known.asking.lock().await;
         let oldest = self.limits.attributes_fresh();
-        if known.serves(age, oldest) {
+        if known.serves(age, silent) {
             return known.look();
         }
         let printer = IppPrinter::new(self, spec, uri);

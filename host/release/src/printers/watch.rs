@@ -47,7 +47,8 @@ pub(crate) async fn watch(engine: Arc<Engine>) {
             let (engine_, spec) = (Arc::clone(&engine), (*spec).clone());
             engine.spawn(async move {
                 let stop = engine_.stop.clone();
-                stop.run_until_cancelled(engine_.look(&spec, TICK)).await;
+                // No job waits for this: a printer that tells nothing may take its time.
+                stop.run_until_cancelled(engine_.look_unless(&spec, TICK, TICK)).await;
                 drop(place);
             });
         }

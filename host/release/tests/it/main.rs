@@ -4,6 +4,8 @@
 
 mod common;
 mod delivery;
+mod hostile;
 mod intake;
 mod peers;
+mod printers;
 mod recovery;

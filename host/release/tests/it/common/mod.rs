@@ -1,5 +1,6 @@
 //! A release engine on loopback, a printer that does as it is told, and a client.
 
+pub(crate) mod hostile;
 pub(crate) mod printer;
 
 use std::{
@@ -16,7 +17,7 @@ use cardinal_domain::{
     plan::Change,
     site::{Printer, Queue},
 };
-use cardinal_release::{Release, ReleaseLimits, ReleaseOptions};
+use cardinal_release::{PrinterStatus, Release, ReleaseLimits, ReleaseOptions};
 use cardinal_store::{Durability, EventFilter, JobFilter, Store};
 use ipp::{
     attribute::IppAttribute,
@@ -103,6 +104,12 @@ impl Host {
     pub(crate) async fn pinned(&self, name: &str, uri: &str, certificate: Option<Fingerprint>) {
         let printer = Printer { name: name.parse().unwrap(), uri: uri.to_owned().try_into().unwrap(), certificate };
         self.store.apply(&[Change::PutPrinter(printer)], vec![]).await.unwrap();
+    }
+
+    /// How a printer is, as of the last look.
+    pub(crate) fn status(&self, printer: &str) -> PrinterStatus {
+        let setup = self.store.setup();
+        self.release.printer_status(&setup.printers[&PrinterName::new(printer).unwrap()])
     }
 
     pub(crate) async fn queue(&self, json: &str) {

@@ -34,6 +34,8 @@ pub(crate) enum Next {
     Hang,
     /// Says that it took it, and never lists it.
     Lie,
+    /// Takes it, and answers no question any more.
+    TakeAndHang,
 }
 
 #[derive(Debug, Clone)]
@@ -51,6 +53,7 @@ struct Inside {
     jobs: Vec<Seen>,
     requests: u32,
     rubbish: bool,
+    mute: bool,
     forgets: bool,
     calls_all: Option<String>,
     up_seconds: Option<i32>,
@@ -169,6 +172,9 @@ fn lost() -> Response {
 }
 
 async fn answer(State(inside): State<Arc<Mutex<Inside>>>, body: Bytes) -> Response {
+    if inside.lock().unwrap().mute {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
     let request = parse(&body);
     let operation = request.header().operation_or_status;
     let asked = |name: &str| request.attributes().groups()[0].get(name).map(|attribute| attribute.value().clone());
@@ -200,6 +206,7 @@ async fn answer(State(inside): State<Arc<Mutex<Inside>>>, body: Bytes) -> Respon
             }
             Next::End(state, reason, pages) => end = (state, reason, pages),
             Next::LoseAnswer => {}
+            Next::TakeAndHang => inside.lock().unwrap().mute = true,
             Next::Lie => {
                 let mut group = IppAttributeGroup::new(DelimiterTag::JobAttributes);
                 group.attributes_mut().push(attribute("job-id", IppValue::Integer(77)));
