@@ -9,6 +9,7 @@ mod drivers;
 mod listen;
 mod postgres;
 mod printer;
+mod printers;
 mod queues;
 mod restart;
 mod sessions;

@@ -97,10 +97,13 @@ kinds! {
     JobSending        "job.sending"         Info    "The document is being sent to the printer."
     JobPrinting       "job.printing"        Info    "The printer has taken the whole document."
     JobDelivered      "job.delivered"       Info    "The printer says that the job is done."
+    JobOptionsLacking "job.options-lacking" Warning "The printer lacks something that the job asks for; it is printed without that."
     JobReturned       "job.returned"        Warning "A job went back to held; the message says why."
     JobRetried        "job.retried"         Warning "A job that passes straight on could not be delivered yet; it is tried again."
     JobCancelled      "job.cancelled"       Info    "A job was cancelled and its document deleted."
     JobRecovered      "job.recovered"       Warning "A job's row was rebuilt from the spool at start-up."
+    PrinterTrouble    "printer.trouble"     Warning "A printer has trouble, or other trouble than before; an error where it keeps it from printing."
+    PrinterRecovered  "printer.recovered"   Info    "A printer has no trouble any more."
     SpoolRubbish      "spool.rubbish"       Warning "A file in the spool belongs to no job received whole; it was removed."
     RetentionCleaned  "retention.cleaned"   Info    "Old events and jobs at their end were deleted, as `[retention]` in cardinal.toml says; the counts are in the facts."
 }

@@ -41,6 +41,12 @@ pub enum JobInput {
         /// The printer's own number for it.
         remote: Option<i32>,
     },
+    /// What it waits for at its printer, such as paper; empty: for nothing any more. It stays where it stands, and so does
+    /// the time of its last change. The printer's own events tell of it.
+    Waits {
+        /// In words for a person.
+        reason: String,
+    },
     /// The printer says that it is done.
     Done,
     /// It did not work out.
@@ -81,7 +87,8 @@ pub struct JobError {
     pub hint: &'static str,
 }
 
-/// Applies what happened. The job is changed and the events that tell of it are given back; on an error it is unchanged.
+/// Applies what happened. The job is changed and the events that tell of it are given back (none for [`JobInput::Waits`]);
+/// on an error it is unchanged.
 ///
 /// # Errors
 /// The input does not fit the state; callers that raced for the job take it as "somebody was faster".
@@ -145,10 +152,15 @@ pub fn step(job: &mut Job, trace: TraceId, input: JobInput) -> Result<Vec<EventB
         (Sending, JobInput::Accepted { remote }) => {
             (job.state, kind) = (Printing, EventKind::JobPrinting);
             job.remote = remote;
+            job.reason = String::new();
             message = match remote {
                 Some(remote) => format!("the printer took job {} as its job {remote}", job.number),
                 None => format!("the printer took job {}", job.number),
             };
+        }
+        (Releasing | Sending | Printing, JobInput::Waits { reason }) => {
+            job.reason = reason;
+            return Ok(Vec::new());
         }
         (Sending | Printing, JobInput::Done) => {
             (job.state, kind) = (Delivered, EventKind::JobDelivered);
@@ -227,6 +239,7 @@ mod tests {
             Just(JobInput::Release { printer, device: None }),
             Just(JobInput::Sending),
             Just(JobInput::Accepted { remote: Some(3) }),
+            Just(JobInput::Waits { reason: "out of paper".to_owned() }),
             Just(JobInput::Done),
             any::<(bool, bool)>().prop_map(|(maybe_printed, retry)| JobInput::Failed {
                 reason: "off".to_owned(),
@@ -251,7 +264,7 @@ mod tests {
                 match step(&mut job, TraceId::new(), input.clone()) {
                     Err(_) => prop_assert_eq!(&job, &before),
                     Ok(events) => {
-                        prop_assert!(!events.is_empty());
+                        prop_assert_eq!(events.is_empty(), matches!(input, JobInput::Waits { .. }));
                         prop_assert!(!before.state.is_final());
                         match input {
                             JobInput::Release { .. } => {
@@ -261,6 +274,9 @@ mod tests {
                             JobInput::Sending => {
                                 prop_assert!(!job.on_hold());
                                 sent += 1;
+                            }
+                            JobInput::Waits { .. } => {
+                                prop_assert_eq!((job.state, job.changed), (before.state, before.changed));
                             }
                             // Sent and surely not printed: the same release may send again.
                             JobInput::Failed { maybe_printed: false, retry: true, .. }

@@ -12,6 +12,7 @@ pub mod config_keys;
 pub mod convert;
 pub mod driver;
 pub mod event;
+pub mod fingerprint;
 pub mod job;
 pub mod job_life;
 pub mod names;

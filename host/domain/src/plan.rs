@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     config_keys, convert,
     nearest::nearest,
-    site::{Device, Printer, Queue, Reader, Site, User},
+    site::{Device, Printer, PrinterUri, Queue, Reader, Site, User},
 };
 
 /// One thing to do to the store. The order of a plan is one in which every reference stands: what others need is put
@@ -328,6 +328,14 @@ fn check_cards(users: &[User], problems: &mut Vec<String>) {
 }
 
 fn check_references(site: &Site, problems: &mut Vec<String>) {
+    for printer in site.printer.iter().filter(|printer| printer.certificate.is_some()) {
+        if !matches!(&printer.uri, PrinterUri::Ipp(uri) if uri.starts_with("ipps://")) {
+            problems.push(format!(
+                "printer {:?}: certificate says something only with an address that begins with ipps://; remove it, or change uri",
+                printer.name.as_str()
+            ));
+        }
+    }
     let printers: Vec<&str> = site.printer.iter().map(|printer| printer.name.as_str()).collect();
     let queues: Vec<&str> = site.queue.iter().map(|queue| queue.name.as_str()).collect();
     let devices: Vec<&str> = site.device.iter().map(|device| device.name.as_str()).collect();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     card::CardNumber,
+    fingerprint::Fingerprint,
     names::{DeviceName, PrinterName, QueueName, ReaderName, UserName},
     password::PasswordHash,
     settings::Settings,
@@ -72,15 +73,20 @@ impl User {
 pub struct Printer {
     /// Its name here.
     pub name: PrinterName,
-    /// `ipp://host[:port]/path`, or `folder:path` (relative to the folder of `cardinal.toml`).
+    /// `ipp://host[:port]/path`, `ipps://…` for the same over TLS, or `folder:path` (relative to the folder of
+    /// `cardinal.toml`).
     pub uri: PrinterUri,
+    /// With `ipps://`: the one certificate it has, as `cardinal printer trust NAME` shows it. None: it must have one that the
+    /// system's authorities, or those of `printers.ca` in `cardinal.toml`, vouch for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Fingerprint>,
 }
 
 /// How a printer is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum PrinterUri {
-    /// An IPP printer: the whole address, beginning with `ipp://`.
+    /// An IPP printer: the whole address, beginning with `ipp://` or, for TLS, `ipps://`.
     Ipp(String),
     /// A folder, for trying out.
     Folder(String),
@@ -97,19 +103,20 @@ impl TryFrom<String> for PrinterUri {
                 Ok(Self::Folder(path.to_owned()))
             };
         }
-        let authority = text.strip_prefix("ipp://").and_then(|rest| rest.split(['/', '?', '#']).next());
+        let rest = text.strip_prefix("ipp://").or_else(|| text.strip_prefix("ipps://"));
+        let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
         if authority.is_some_and(|authority| authority.contains('@')) {
             // Not repeated here: it may hold a password.
             return Err("a printer address takes no user name and no password: leave out what stands before the @; \
                         write ipp://HOST[:PORT]/ipp/print"
                 .to_owned());
         }
-        match text.strip_prefix("ipp://") {
+        match rest {
             Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace) => {
                 Ok(Self::Ipp(text))
             }
             _ => Err(format!(
-                "{text:?} is no printer address; write ipp://HOST[:PORT]/ipp/print, or folder:./delivered to try it out"
+                "{text:?} is no printer address; write ipp://HOST[:PORT]/ipp/print, or ipps://… for TLS, or folder:./delivered to try it out"
             )),
         }
     }
@@ -413,6 +420,8 @@ mod tests {
         let message = error("127.0.0.1:28701", "ada:geheim@127.0.0.1:28701");
         assert!(message.contains("takes no user name and no password") && !message.contains("geheim"), "{message}");
         assert!(PrinterUri::try_from("ipp://p/ipp/print?to=a@b".to_owned()).is_ok());
+        assert!(PrinterUri::try_from("ipps://p/ipp/print".to_owned()).is_ok());
+        assert!(PrinterUri::try_from("ipps://ada:geheim@p/".to_owned()).is_err());
         assert!(error("4711", "47-11").contains("line 7: a card number is letters and digits only"));
         assert!(error("cardinal/generic", "generic").contains("is no driver; write vendor/name"));
     }

@@ -1,19 +1,18 @@
-//! A worker for each printer: jobs go out in order, and one printer's trouble delays no other.
+//! An attempt to deliver a job, made by its printer's worker (`line`).
 //!
 //! Every step is committed before it is acted on, `sending` before the first byte. Once a printer has a job, a task of its
-//! own follows it to its end (`follow`), so the next one can go out. Jobs of queues that do not hold wait here for their
-//! next try; released jobs never wait behind them. What was under way when the host stopped is looked up first.
+//! own follows it to its end (`follow`), so the next one can go out. What was under way when the host stopped is looked up
+//! first.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use cardinal_domain::{
     job::{Job, JobState},
     job_life::JobInput,
     names::{JobId, PrinterName, TraceId},
-    site::PrinterUri,
+    site::{Printer, PrinterUri},
     time::Timestamp,
 };
-use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     backends::{
@@ -22,6 +21,7 @@ use crate::{
     },
     engine::Engine,
     follow,
+    ready::{Ready, ready},
 };
 
 /// Why a job whose document is gone was cancelled; should the document come back, so does the job (`scan`).
@@ -51,48 +51,15 @@ impl Work {
 
 /// What came of an attempt.
 #[derive(Debug, PartialEq, Eq)]
-enum Attempt {
+pub(crate) enum Attempt {
     /// There is nothing more to do here.
     Over,
     /// Nothing was printed; to be tried again by itself.
     Again,
 }
 
-/// Delivers a printer's jobs until the host stops.
-pub(crate) async fn worker(engine: Arc<Engine>, printer: PrinterName, mut jobs: mpsc::UnboundedReceiver<Work>) {
-    // Jobs to be tried again, oldest first; while there are any, later ones of their kind queue up behind them.
-    let mut again: VecDeque<Work> = VecDeque::new();
-    let mut pauses = engine.limits.retrying();
-    let mut next_try = Instant::now();
-    loop {
-        tokio::select! {
-            biased;
-            () = engine.stop.cancelled() => return,
-            work = jobs.recv() => {
-                let Some(work) = work else { return };
-                if !again.is_empty() && waits_in_turn(&engine, work).await {
-                    again.push_back(work);
-                } else if guarded(&engine, work, attempt(&engine, &printer, work)).await == Attempt::Again {
-                    again.push_back(work);
-                    next_try = Instant::now() + pauses.next();
-                }
-            }
-            () = tokio::time::sleep_until(next_try), if !again.is_empty() => {
-                let Some(work) = again.front().copied() else { continue };
-                if guarded(&engine, work, attempt(&engine, &printer, work)).await == Attempt::Again {
-                    next_try = Instant::now() + pauses.next();
-                } else {
-                    again.pop_front();
-                    pauses.reset();
-                    next_try = Instant::now();
-                }
-            }
-        }
-    }
-}
-
 /// A panic ends the attempt alone: the job is in doubt, and the next one goes on.
-async fn guarded(engine: &Engine, work: Work, attempt: impl Future<Output = Attempt> + Send) -> Attempt {
+pub(crate) async fn guarded(engine: &Engine, work: Work, attempt: impl Future<Output = Attempt> + Send) -> Attempt {
     if let Some(attempt) = Engine::without_panic(attempt).await {
         return attempt;
     }
@@ -102,22 +69,27 @@ async fn guarded(engine: &Engine, work: Work, attempt: impl Future<Output = Atte
 }
 
 /// Whether a job is delivered by itself, so that nobody stands at the printer waiting for it.
-fn by_itself(engine: &Engine, job: &Job) -> bool {
+pub(crate) fn by_itself(engine: &Engine, job: &Job) -> bool {
     job.device.is_none() && engine.passes_on(&job.queue).is_some()
+}
+
+/// How long ago a job in `releasing` was released. None: the clock was set back since, so it cannot be told.
+pub(crate) fn since_released(job: &Job) -> Option<Duration> {
+    let since = Timestamp::now().0.saturating_sub(job.changed.0);
+    u64::try_from(since).ok().map(Duration::from_millis)
 }
 
 /// Whether whoever released it may still stand at the printer.
 fn is_attended(engine: &Engine, job: &Job) -> bool {
-    let since = Timestamp::now().0.saturating_sub(job.changed.0);
     // A clock that was set back does not make an old release new.
-    u64::try_from(since).is_ok_and(|since| Duration::from_millis(since) < engine.limits.attended())
+    since_released(job).is_some_and(|since| since < engine.limits.attended())
 }
 
-async fn waits_in_turn(engine: &Engine, work: Work) -> bool {
+pub(crate) async fn waits_in_turn(engine: &Engine, work: Work) -> bool {
     matches!(engine.store.job(work.id).await, Ok(Some(job)) if by_itself(engine, &job))
 }
 
-async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: Work) -> Attempt {
+pub(crate) async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: Work) -> Attempt {
     let job = match engine.store.job(work.id).await {
         Ok(Some(job)) => job,
         Ok(None) => return Attempt::Over,
@@ -145,13 +117,26 @@ async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: Work) -> Att
         return Attempt::Over;
     };
     if work.taken_up {
-        let known = look_up(engine, printer, &target.uri, &job).await;
+        let known = look_up(engine, &target, &job).await;
         if let Some(attempt) = taken_up(engine, printer, work, &job, known).await {
             return attempt;
         }
     }
     // From here on it is as if it had been released now.
     let work = Work::new(work.trace, work.id);
+    let template = match &target.uri {
+        PrinterUri::Folder(_) => Vec::new(),
+        PrinterUri::Ipp(_) => match ready(engine, &target, work, &job).await {
+            Ready::Go(template) => template,
+            Ready::Failed(failure) => {
+                if !failure.again {
+                    engine.printers.doubt(&target);
+                }
+                return failed(engine, work, &job, failure).await;
+            }
+            Ready::Over => return Attempt::Over,
+        },
+    };
     let document = match engine.spool.read(job.id).await {
         Ok(document) => document,
         Err(error)
@@ -168,7 +153,7 @@ async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: Work) -> Att
     let Some(job) = engine.commit(work.trace, job.id, JobInput::Sending).await else { return Attempt::Over };
     let sent = match &target.uri {
         PrinterUri::Folder(path) => folder::deliver(printer, &engine.base.join(path), &job, document).await,
-        PrinterUri::Ipp(uri) => IppPrinter::new(engine, printer, uri).print(&job).await,
+        PrinterUri::Ipp(uri) => IppPrinter::new(engine, &target, uri).print(work.trace, &job, &template).await,
     };
     match sent {
         Sent::Done => {
@@ -183,7 +168,12 @@ async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: Work) -> Att
             tracing::warn!(job = %job.id, printer = printer.as_str(), why, "a transfer was lost; the printer is asked about it");
             follow::spawn(engine, printer, work, job);
         }
-        Sent::Failed(failure) => return failed(engine, work, &job, failure).await,
+        Sent::Failed(failure) => {
+            if !failure.again {
+                engine.printers.doubt(&target);
+            }
+            return failed(engine, work, &job, failure).await;
+        }
     }
     Attempt::Over
 }
@@ -198,8 +188,8 @@ enum Known {
     Unknown(Failure),
 }
 
-async fn look_up(engine: &Engine, printer: &PrinterName, uri: &PrinterUri, job: &Job) -> Known {
-    match uri {
+async fn look_up(engine: &Engine, printer: &Printer, job: &Job) -> Known {
+    match &printer.uri {
         PrinterUri::Folder(path) if folder::is_there(&engine.base.join(path), job).await => Known::Sent,
         PrinterUri::Folder(_) => Known::NotSent,
         PrinterUri::Ipp(uri) => {
@@ -212,7 +202,7 @@ async fn look_up(engine: &Engine, printer: &PrinterName, uri: &PrinterUri, job: 
                 Ok(Some(_)) => Known::Sent,
                 Ok(None) => Known::NotSent,
                 Err(Unanswered::Refused(why)) => failure(false, why),
-                Err(Unanswered::Unreachable(why)) => failure(true, why),
+                Err(Unanswered::Unreachable(why) | Unanswered::Silent(why)) => failure(true, why),
             }
         }
     }

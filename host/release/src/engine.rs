@@ -18,18 +18,22 @@ use cardinal_domain::{
     job_life::{self, JobError, JobInput},
     names::{JobId, PrinterName, QueueName, TraceId},
     nearest::nearest,
+    site::Printer,
 };
 use cardinal_store::{Store, StoreError};
 use futures_util::FutureExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ReleaseError, ReleaseLimits, ReleaseOptions,
-    delivery::{self, Work},
+    backends::tls::Clients,
+    delivery::Work,
     ipp,
+    line::Worker,
     options::Serving,
     permits::Permits,
+    printers::{self, Printers},
     scan,
     sign_in::Guesses,
     spool::{self, Spool},
@@ -47,7 +51,7 @@ const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 /// The release engine. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Release {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
 }
 
 impl Release {
@@ -69,21 +73,14 @@ impl Release {
         }
         // The HTTP client takes the process's; an error says that there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .connect_timeout(options.limits.connect_timeout())
-            // A printer chooses no other address for us, and no environment variable a way through somebody else.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            // A connection that died while idle would look like one lost in the middle of a document.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(ReleaseError::Client)?;
+        let clients = Clients::new(options.limits.connect_timeout(), options.authorities.as_deref())?;
         let found = spool.list().map_err(spool_error)?;
         let engine = Arc::new(Engine {
             store,
             spool,
             base: options.base,
-            client,
+            clients,
+            printers: Printers::default(),
             requests: Permits::new(size(options.limits.max_requests)),
             limits: options.limits,
             serving: options.serving,
@@ -98,6 +95,7 @@ impl Release {
             tasks: TaskTracker::new(),
         });
         scan::mend(&engine, found).await?;
+        engine.spawn(printers::watch(Arc::clone(&engine)));
         Ok(Self { engine })
     }
 
@@ -113,12 +111,7 @@ impl Release {
     /// # Errors
     /// There is no such job or printer, the job is not held, or the store failed.
     pub async fn release(&self, trace: TraceId, id: JobId, printer: PrinterName) -> Result<Job, ReleaseError> {
-        let setup = self.engine.store.setup();
-        if !setup.printers.contains_key(&printer) {
-            let known: Vec<_> = setup.printers.keys().map(PrinterName::as_str).collect();
-            let nearest = nearest(printer.as_str(), &known);
-            return Err(ReleaseError::NoSuchPrinter { printer, nearest });
-        }
+        self.engine.printer(&printer)?;
         let engine = Arc::clone(&self.engine);
         let released = self.engine.to_its_end(async move {
             let job = engine.change(trace, id, JobInput::Release { printer, device: None }).await?;
@@ -180,16 +173,18 @@ pub(crate) struct Engine {
     pub(crate) spool: Spool,
     pub(crate) base: PathBuf,
     pub(crate) limits: ReleaseLimits,
-    pub(crate) client: reqwest::Client,
     /// What clients are told of the host, and who checks their passwords.
     pub(crate) serving: Serving,
     /// Sign-ins that failed.
     pub(crate) guesses: Guesses,
     /// When queues last changed.
     pub(crate) changes: ipp::Changes,
+    pub(crate) clients: Clients,
+    /// What is known of the printers.
+    pub(crate) printers: Printers,
     /// A permit for each IPP request being served.
     pub(crate) requests: Permits,
-    workers: Mutex<HashMap<PrinterName, mpsc::UnboundedSender<Work>>>,
+    workers: Mutex<HashMap<PrinterName, Worker>>,
     /// Permits to ask a printer something.
     asking: Mutex<HashMap<PrinterName, Arc<Semaphore>>>,
     /// Jobs that were announced by Create-Job and whose document may still come.
@@ -301,16 +296,24 @@ impl Engine {
         };
         let mut workers = lock(&self.workers);
         let work = match workers.get(printer) {
-            Some(worker) => worker.send(work).err().map(|unsent| unsent.0),
+            Some(worker) => worker.give(work, self.limits.max_line).err(),
             None => Some(work),
         };
         // There was none, or it is gone. While the host stops a new one ends at once, and the next start takes the job up.
         if let Some(work) = work {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            let _ = sender.send(work);
-            self.spawn(delivery::worker(Arc::clone(self), printer.clone(), receiver));
-            workers.insert(printer.clone(), sender);
+            let worker = Worker::start(self, printer);
+            let _ = worker.give(work, self.limits.max_line);
+            workers.insert(printer.clone(), worker);
         }
+    }
+
+    /// The printer of this name.
+    pub(crate) fn printer(&self, name: &PrinterName) -> Result<Printer, ReleaseError> {
+        let setup = self.store.setup();
+        setup.printers.get(name).cloned().ok_or_else(|| {
+            let known: Vec<_> = setup.printers.keys().map(PrinterName::as_str).collect();
+            ReleaseError::NoSuchPrinter { printer: name.clone(), nearest: nearest(name.as_str(), &known) }
+        })
     }
 
     /// Whether jobs of this queue pass straight on, and where to.
@@ -389,14 +392,12 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store.db"), Durability::Process).await.unwrap();
         let uri = "folder:./delivered".to_owned().try_into().unwrap();
-        let west = cardinal_domain::site::Printer { name: "west".parse().unwrap(), uri };
+        let west = Printer { name: "west".parse().unwrap(), uri, certificate: None };
         store.apply(&[Change::PutPrinter(west)], vec![]).await.unwrap();
         let (spool, base) = (folder.path().join("spool"), folder.path().to_owned());
         let limits = ReleaseLimits::default();
-        let engine = Release::start(store, ReleaseOptions { spool, base, limits, serving: Serving::default() })
-            .await
-            .unwrap()
-            .engine;
+        let options = ReleaseOptions { spool, base, authorities: None, limits, serving: Serving::default() };
+        let engine = Release::start(store, options).await.unwrap().engine;
         let job = a_job();
         engine.store.restore_job(&job, vec![]).await.unwrap();
         engine.spool.begin(job.id, 10).await.unwrap().finish().await.unwrap();
@@ -407,7 +408,7 @@ pub(crate) mod tests {
     async fn a_worker_that_is_gone_is_replaced() {
         let (_folder, engine, job) = an_engine().await;
         let west: PrinterName = "west".parse().unwrap();
-        lock(&engine.workers).insert(west.clone(), mpsc::unbounded_channel().0);
+        lock(&engine.workers).insert(west.clone(), Worker::gone());
         let release = Release { engine };
         release.release(TraceId::new(), job.id, west).await.unwrap();
         let delivered = async {

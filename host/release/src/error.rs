@@ -58,6 +58,28 @@ pub enum ReleaseError {
         /// A hint at what may have been meant.
         nearest: String,
     },
+    /// The file with the certificates of authorities cannot be used.
+    #[error("cannot use {file} (printers.ca in cardinal.toml): {problem}")]
+    Authorities {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A certificate was asked for where there is none.
+    #[error("printer {printer:?} is not reached by TLS, so it shows no certificate; give it an address that begins with ipps://", printer = printer.as_str())]
+    NoTls {
+        /// The printer.
+        printer: PrinterName,
+    },
+    /// A printer showed no certificate.
+    #[error("printer {printer:?} showed no certificate: {why}", printer = printer.as_str())]
+    NoCertificate {
+        /// The printer.
+        printer: PrinterName,
+        /// Why, as far as it is known.
+        why: String,
+    },
     /// The job is where that cannot be done.
     #[error(transparent)]
     Refused(#[from] JobError),

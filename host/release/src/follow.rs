@@ -18,7 +18,7 @@ use cardinal_domain::{
     job::{Job, JobState},
     job_life::JobInput,
     names::PrinterName,
-    site::PrinterUri,
+    site::{Printer, PrinterUri},
 };
 
 use crate::{
@@ -50,17 +50,20 @@ pub(crate) fn spawn(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job
 
 /// How the job ended.
 async fn ending(engine: &Engine, printer: &PrinterName, work: Work, job: &Job) -> JobInput {
-    match engine.store.setup().printers.get(printer).map(|printer| printer.uri.clone()) {
-        None => doubtful(format!("printer {:?} is not configured any more", printer.as_str())),
+    let Some(spec) = engine.store.setup().printers.get(printer).cloned() else {
+        return doubtful(format!("printer {:?} is not configured any more", printer.as_str()));
+    };
+    match &spec.uri {
         // A file has its final name only once it is whole.
-        Some(PrinterUri::Folder(path)) if folder::is_there(&engine.base.join(&path), job).await => JobInput::Done,
-        Some(PrinterUri::Folder(path)) => {
+        PrinterUri::Folder(path) if folder::is_there(&engine.base.join(path), job).await => JobInput::Done,
+        PrinterUri::Folder(path) => {
             tracing::warn!(job = %job.id, path, "the folder does not have it");
             doubtful(format!("the host stopped while it was sent, and printer {:?} does not have it", printer.as_str()))
         }
-        Some(PrinterUri::Ipp(uri)) => {
-            let printer = IppPrinter::new(engine, printer, &uri);
-            watch(engine, &printer, work, job).await
+        PrinterUri::Ipp(uri) => {
+            let ending = watch(engine, &spec, &IppPrinter::new(engine, &spec, uri), work, job).await;
+            engine.printers.soon(&spec);
+            ending
         }
     }
 }
@@ -69,13 +72,14 @@ fn doubtful(reason: String) -> JobInput {
     JobInput::Failed { reason, maybe_printed: true, retry: false }
 }
 
-async fn watch(engine: &Engine, printer: &IppPrinter<'_>, work: Work, job: &Job) -> JobInput {
+async fn watch(engine: &Engine, spec: &Printer, printer: &IppPrinter<'_>, work: Work, job: &Job) -> JobInput {
     let begun = Instant::now();
     let mut heard = begun;
     let mut pauses = engine.limits.polling();
     let mut remote = job.remote;
     let mut taken = job.state == JobState::Printing;
     let mut last_at_work = None;
+    let mut told = false;
     loop {
         match printer.look(job, remote, !work.taken_up).await {
             Ok(Some(seen)) => {
@@ -99,16 +103,27 @@ async fn watch(engine: &Engine, printer: &IppPrinter<'_>, work: Work, job: &Job)
             Err(Unanswered::Refused(why)) => {
                 return doubtful(format!("{} does not tell of its jobs: {why}", printer.title()));
             }
-            Err(Unanswered::Unreachable(why)) if heard.elapsed() >= engine.limits.silence_timeout() => {
+            Err(Unanswered::Unreachable(why) | Unanswered::Silent(why))
+                if heard.elapsed() >= engine.limits.silence_timeout() =>
+            {
                 return doubtful(format!("{} cannot be asked about it: {why}", printer.title()));
             }
-            Err(Unanswered::Unreachable(why)) => tracing::debug!(job = %job.id, why, "a printer does not answer"),
+            Err(Unanswered::Unreachable(why) | Unanswered::Silent(why)) => {
+                tracing::debug!(job = %job.id, why, "a printer does not answer")
+            }
         }
         if begun.elapsed() >= engine.limits.printing_timeout() {
             return doubtful(format!("{} has not finished it in time", printer.title()));
         }
         if begun.elapsed() >= SOON {
             pauses.grow_to(engine.limits.slow_polling());
+        }
+        // How the printer is tells the job's owner why nothing comes out.
+        engine.look(spec, engine.limits.longest_polling()).await;
+        if !std::mem::replace(&mut told, true)
+            && let Some(reason) = engine.printers.waiting(&spec.name)
+        {
+            engine.tell_waiting(job.id, &reason).await;
         }
         tokio::time::sleep(pauses.next()).await;
     }

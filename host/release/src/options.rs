@@ -16,6 +16,8 @@ pub struct ReleaseOptions {
     pub spool: PathBuf,
     /// What a relative path in a `folder:` address is relative to.
     pub base: PathBuf,
+    /// A PEM file with certificates of authorities that vouch for printers (`ipps://`), besides the system's.
+    pub authorities: Option<PathBuf>,
     /// Bounds and times.
     pub limits: ReleaseLimits,
     /// What the queues tell clients of the host around them, and who checks their passwords.
@@ -62,6 +64,11 @@ bounds_table! {
     busy_timeout_s = 300, "s", "How long a printer that says it is busy is waited for.";
     retry_first_ms = 1_000, "ms", "For queues that do not hold: the pause before the first retry; it doubles each time.";
     retry_longest_ms = 60_000, "ms", "For queues that do not hold: the longest pause between retries.";
+    ready_timeout_s = 120, "s", "How long a released job waits for a printer that is stopped (out of paper, a door open, paused) or takes no jobs, counted from its release; then it is held again, so that it does not come out with nobody there. Queues that do not hold go on trying.";
+    turn_timeout_s = 900, "s", "How long a released job waits for its turn behind other jobs at one printer; then it is held again.";
+    max_line = 1_000, "jobs", "How many jobs wait in line at one printer in memory; more wait in the store.";
+    attributes_fresh_s = 900, "s", "How long what a printer says it can do counts as known, if it does not say itself that it has changed; and how long a printer that tells nothing of itself is not asked again.";
+    printer_poll_s = 300, "s", "How often a printer without jobs is looked at, so that its trouble is known before somebody stands there. 3,000 printers are ten questions a second. 0: never; then a printer is looked at only while it has jobs.";
     attended_s = 120, "s", "How long somebody who showed a card counts as standing at the printer: what was released no longer ago, and not sent when the host stopped, goes out at its next start; what is older waits for another card.";
     shutdown_timeout_s = 20, "s", "How long a shutdown waits for transfers to end.";
 }
@@ -71,7 +78,7 @@ const YEAR_MS: u64 = 366 * 24 * 3_600_000;
 const YEAR_S: u64 = YEAR_MS / 1_000;
 
 impl ReleaseLimits {
-    /// Whether the engine can work within these. A 0 never means "without a bound".
+    /// Whether the engine can work within these. A 0 never means "without a bound"; `printer_poll_s = 0` means never.
     ///
     /// # Errors
     /// The first that is out of range.
@@ -96,6 +103,11 @@ impl ReleaseLimits {
         seconds("busy_timeout_s", self.busy_timeout_s)?;
         pause("retry_first_ms", self.retry_first_ms, SHORTEST_MS, "")?;
         pause("retry_longest_ms", self.retry_longest_ms, self.retry_first_ms, "; retry_first_ms says so")?;
+        seconds("ready_timeout_s", self.ready_timeout_s)?;
+        seconds("turn_timeout_s", self.turn_timeout_s)?;
+        in_range("max_line", self.max_line, 1, 1_000_000, "")?;
+        seconds("attributes_fresh_s", self.attributes_fresh_s)?;
+        in_range("printer_poll_s", self.printer_poll_s, 0, YEAR_S, "")?;
         seconds("attended_s", self.attended_s)?;
         seconds("shutdown_timeout_s", self.shutdown_timeout_s)
     }
@@ -136,6 +148,23 @@ impl ReleaseLimits {
         Duration::from_secs(self.busy_timeout_s)
     }
 
+    pub(crate) fn ready_timeout(&self) -> Duration {
+        Duration::from_secs(self.ready_timeout_s)
+    }
+
+    pub(crate) fn turn_timeout(&self) -> Duration {
+        Duration::from_secs(self.turn_timeout_s)
+    }
+
+    pub(crate) fn attributes_fresh(&self) -> Duration {
+        Duration::from_secs(self.attributes_fresh_s)
+    }
+
+    /// None: printers without jobs are not looked at.
+    pub(crate) fn printer_poll(&self) -> Option<Duration> {
+        (self.printer_poll_s > 0).then(|| Duration::from_secs(self.printer_poll_s))
+    }
+
     pub(crate) fn attended(&self) -> Duration {
         Duration::from_secs(self.attended_s)
     }
@@ -149,9 +178,19 @@ impl ReleaseLimits {
         Pauses::new(self.poll_first_ms, self.poll_longest_ms)
     }
 
+    /// The longest of these in the first minute.
+    pub(crate) fn longest_polling(&self) -> Duration {
+        Duration::from_millis(self.poll_longest_ms)
+    }
+
     /// The longest of these once a job takes its time.
     pub(crate) fn slow_polling(&self) -> Duration {
         Duration::from_millis(self.poll_slow_ms)
+    }
+
+    /// The pauses between looks at a printer that a released job waits for: somebody stands there.
+    pub(crate) fn waiting(&self) -> Pauses {
+        Pauses::new(self.retry_first_ms, self.retry_longest_ms.min(LONGEST_WAITING_MS))
     }
 
     /// The pauses between retries.
@@ -168,6 +207,9 @@ pub(crate) struct Pauses {
     longest: Duration,
 }
 
+/// Nobody stands at a printer that has paper again for longer than this before it prints.
+const LONGEST_WAITING_MS: u64 = 5_000;
+
 /// No pause is shorter than this: a pause of nothing would be a busy loop.
 const SHORTEST_MS: u64 = 10;
 
@@ -182,6 +224,11 @@ impl Pauses {
         let pause = self.next;
         self.next = (pause * 2).min(self.longest);
         pause.mul_f64(1.0 + rand::random::<f64>() / 4.0)
+    }
+
+    /// The first of them.
+    pub(crate) fn shortest(&self) -> Duration {
+        self.first
     }
 
     /// They may grow to this from now on.
@@ -204,6 +251,9 @@ mod tests {
         assert_eq!(ReleaseLimits::default().check(), Ok(()));
         for info in RELEASE_LIMITS {
             for wrong in [0, u64::MAX] {
+                if (info.name, wrong) == ("printer_poll_s", 0) {
+                    continue;
+                }
                 let mut limits = ReleaseLimits::default();
                 *limits.get_mut(info.name).unwrap() = wrong;
                 let error = limits.check().unwrap_err();

@@ -138,6 +138,7 @@ async fn start(config: Config, ipp: SocketAddr) -> Result<Host> {
         ReleaseOptions {
             spool: config.data_path("spool"),
             base: config.folder.clone(),
+            authorities: Some(&config.printers.ca).filter(|ca| !ca.as_os_str().is_empty()).map(|ca| config.path(ca)),
             limits: config.release.clone(),
             serving,
         },

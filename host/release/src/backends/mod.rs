@@ -2,6 +2,7 @@
 
 pub(crate) mod folder;
 pub(crate) mod ipp;
+pub(crate) mod tls;
 
 /// What came of sending a document.
 #[derive(Debug)]

@@ -228,10 +228,11 @@ async fn a_printer_that_pauses_in_the_middle_is_waited_for() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (front, behind) = (listener.local_addr().unwrap(), printer.address);
     tokio::spawn(async move {
-        let mut pause = Duration::from_secs(4);
+        // The first connection asks how it is, the second brings the document.
+        let mut pauses = [Duration::ZERO, Duration::from_secs(4)].into_iter();
         loop {
             let (mut from, _) = listener.accept().await.unwrap();
-            tokio::time::sleep(std::mem::take(&mut pause)).await;
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
             tokio::spawn(async move {
                 let mut to = tokio::net::TcpStream::connect(behind).await.unwrap();
                 let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;

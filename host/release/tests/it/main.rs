@@ -5,10 +5,12 @@
 mod common;
 mod delivery;
 mod hold;
-mod hostile;
+mod hostile_clients;
+mod hostile_printers;
 mod intake;
 mod packed;
 mod peers;
+mod printers;
 mod recovery;
 mod sign_in;
 mod told;

@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
 };
 
-use cardinal_domain::job::JobState;
+use cardinal_domain::{fingerprint::Fingerprint, job::JobState};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
@@ -91,6 +91,7 @@ async fn real_printer(folder: &Path) -> Option<RealPrinter> {
     let (printed, work) = (folder.join("printed"), folder.join("work"));
     fs::create_dir(&printed).unwrap();
     fs::create_dir(&work).unwrap();
+    fs::create_dir(folder.join("keys")).unwrap();
     let script = folder.join("store.sh");
     fs::write(&script, format!("#!/bin/sh\ncp \"$1\" '{}'/$$.pdf\n", printed.display())).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
@@ -98,6 +99,8 @@ async fn real_printer(folder: &Path) -> Option<RealPrinter> {
     let printer = Command::new(printer)
         .args(["-p", &port.to_string(), "-n", "localhost", "-r", "off", "-f", "application/pdf", "-d"])
         .arg(&work)
+        .arg("-K")
+        .arg(folder.join("keys"))
         .arg("-c")
         .arg(&script)
         .arg("Real")
@@ -144,4 +147,60 @@ async fn a_real_printer_prints() {
         .await;
     host.until(&third, JobState::Delivered).await;
     assert_eq!(fs::read_dir(&printer.printed).unwrap().count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_printers_own_certificate_is_taken_only_if_it_is_pinned_or_vouched_for() {
+    let host = Host::start().await;
+    let Some(printer) = real_printer(host.folder.path()).await else { return };
+    let uri = printer.uri.replace("ipp://127.0.0.1", "ipps://localhost");
+    host.printer("east", &uri).await;
+    let job = host.print("find-me", PDF).await;
+    host.release_to(&job, "east").await;
+    let held = host.until(&job, JobState::Held).await;
+    let seen = host.release.certificate(&"east".parse().unwrap()).await.unwrap();
+    assert!(!seen.pinned && seen.untrusted.is_some(), "{seen:?}");
+    let unknown = format!("its certificate ({}) is vouched for by no authority known here", seen.fingerprint);
+    assert!(held.reason.contains(&unknown) && held.reason.contains("cardinal printer trust"), "{}", held.reason);
+    assert!(!held.doubtful);
+
+    let other = Fingerprint::new([7; 32]);
+    host.pinned("east", &uri, Some(other)).await;
+    host.release_to(&job, "east").await;
+    let held = host.until(&job, JobState::Held).await;
+    assert!(
+        held.reason.contains(&format!("its certificate is {}, not the pinned one", seen.fingerprint)),
+        "{}",
+        held.reason
+    );
+    assert_eq!(fs::read_dir(&printer.printed).unwrap().count(), 0);
+
+    host.pinned("east", &uri, Some(seen.fingerprint)).await;
+    assert!(host.release.certificate(&"east".parse().unwrap()).await.unwrap().pinned);
+    host.release_to(&job, "east").await;
+    host.until(&job, JobState::Delivered).await;
+
+    // The operator's own authority (here the certificate itself) vouches for the name in the address, and for no other.
+    let host = host
+        .restart(async |_, folder| {
+            fs::copy(folder.join("keys/localhost.crt"), folder.join("ca.pem")).unwrap();
+        })
+        .await;
+    host.printer("east", &uri).await;
+    let job = host.print("find-me", PDF).await;
+    host.release_to(&job, "east").await;
+    host.until(&job, JobState::Delivered).await;
+    host.printer("east", &uri.replace("localhost", "127.0.0.1")).await;
+    let job = host.print("find-me", PDF).await;
+    host.release_to(&job, "east").await;
+    let held = host.until(&job, JobState::Held).await;
+    assert!(held.reason.contains("vouched for by no authority"), "{}", held.reason);
+
+    // TLS is asked for, and a printer without it gets nothing.
+    let plain = crate::common::printer::FakePrinter::start(&[]).await;
+    host.printer("east", &plain.uri().replace("ipp://", "ipps://")).await;
+    host.release_to(&held, "east").await;
+    let held = host.until(&held, JobState::Held).await;
+    assert!(held.reason.contains("cannot be reached"), "{}", held.reason);
+    assert_eq!((plain.requests(), plain.looks().len()), (0, 0));
 }

@@ -74,7 +74,7 @@ async fn a_released_job_is_looked_up_before_anything_is_done() {
                     printer.has(&format!("[{}.{}] letter", job.id, job.attempt), Remote::Completed);
                 }
                 let uri = printer.uri().try_into().unwrap();
-                let east = cardinal_domain::site::Printer { name: "east".parse().unwrap(), uri };
+                let east = cardinal_domain::site::Printer { name: "east".parse().unwrap(), uri, certificate: None };
                 store.apply(&[cardinal_domain::plan::Change::PutPrinter(east)], vec![]).await.unwrap();
                 set(store, &job, JobState::Releasing, "east").await;
             })
@@ -118,6 +118,7 @@ async fn a_spool_that_is_not_mounted_destroys_nothing() {
             let options = || cardinal_release::ReleaseOptions {
                 spool: spool.clone(),
                 base: folder.to_owned(),
+                authorities: None,
                 limits: crate::common::limits(),
                 serving: cardinal_release::Serving::default(),
             };
@@ -153,6 +154,7 @@ async fn bounds_that_cannot_be_are_told_at_the_start() {
     let options = cardinal_release::ReleaseOptions {
         spool: folder.path().join("spool"),
         base: folder.path().to_owned(),
+        authorities: None,
         limits,
         serving: Default::default(),
     };
@@ -246,6 +248,7 @@ async fn documents_without_a_row_come_back_and_halves_go() {
         base: other.path().to_owned(),
         limits: crate::common::limits(),
         serving: cardinal_release::Serving::default(),
+        authorities: None,
     };
     let again = cardinal_release::Release::start(lost.clone(), options).await.unwrap();
     let back = lost.job(kept.id).await.unwrap().unwrap();

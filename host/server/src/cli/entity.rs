@@ -1,4 +1,4 @@
-//! `cardinal user | printer | queue | device`, and what `reader` shares with them: list, show, set, remove.
+//! `cardinal user | queue | device`, and what `reader` and `printer` share with them: list, show, set, remove.
 
 use anyhow::{Result, anyhow, bail};
 use cardinal_domain::card;
@@ -16,11 +16,6 @@ Examples:
   cardinal user set ada second_card=          takes the second card away
   cardinal user password ada                  for queues that ask for a sign-in
   cardinal user remove ada";
-pub(super) const PRINTER: &str = "\
-Examples:
-  cardinal printer set east uri=ipp://10.0.0.31/ipp/print
-  cardinal printer set trial uri=folder:./delivered
-  cardinal printer list";
 pub(super) const QUEUE: &str = "\
 Examples:
   cardinal queue set find-me
@@ -95,7 +90,6 @@ async fn list(client: &Client, kind: &str) -> Result<()> {
             let rows = row(["name", "full_name", "card", "second_card"]);
             output::table(["USER", "FULL NAME", "CARD", "SECOND CARD"], &rows, &none);
         }
-        "printer" => output::table(["PRINTER", "URI", "", ""], &row(["name", "uri", "", ""]), &none),
         "queue" => {
             output::table(["QUEUE", "HOLD", "PRINTER", "ALLOW"], &row(["name", "hold", "printer", "allow"]), &none);
         }

@@ -12,6 +12,7 @@ mod export;
 mod init;
 mod job;
 mod output;
+mod printer;
 mod reader;
 mod serve;
 mod user;
@@ -65,8 +66,8 @@ enum Verb {
     #[command(subcommand, after_help = entity::USER)]
     User(user::Action),
     /// Where jobs are delivered
-    #[command(subcommand, after_help = entity::PRINTER)]
-    Printer(entity::Action),
+    #[command(subcommand, after_help = printer::EXAMPLES)]
+    Printer(printer::Action),
     /// What people print to
     #[command(subcommand, after_help = entity::QUEUE)]
     Queue(entity::Action),
@@ -119,7 +120,7 @@ async fn ask(global: &Global, verb: Verb) -> Result<()> {
         Verb::Apply(apply) => apply.run(&client).await,
         Verb::Export(export) => export.run(&client).await,
         Verb::User(action) => action.run(&client).await,
-        Verb::Printer(action) => action.run(&client, "printer").await,
+        Verb::Printer(action) => action.run(&client).await,
         Verb::Queue(action) => action.run(&client, "queue").await,
         Verb::Device(action) => action.run(&client, "device").await,
         Verb::Reader(action) => action.run(&client).await,

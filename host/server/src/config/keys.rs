@@ -30,6 +30,11 @@ const PLAIN: &[(&str, &str)] = &[
       postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full. Better in the environment than in this file.",
     ),
     (
+        "printers.ca",
+        "A PEM file with certificates of authorities that vouch for printers with an ipps:// address, besides the \
+      system's. Empty: the system's alone. A single printer's own certificate is pinned with `cardinal printer trust`.",
+    ),
+    (
         "store.durability",
         "\"process\": a killed process loses nothing, a power cut the last moments of events, never a job. \
       \"power\": a power cut loses nothing either; each event waits for the disk. PostgreSQL does what it is set up to \

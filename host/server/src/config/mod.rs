@@ -29,6 +29,7 @@ pub struct Config {
     pub owner_token: PathBuf,
     pub http: Http,
     pub ipp: Ipp,
+    pub printers: Printers,
     pub store: StoreConfig,
     pub log: Log,
     pub drivers: Drivers,
@@ -49,6 +50,12 @@ pub struct Http {
 #[serde(default, deny_unknown_fields)]
 pub struct Ipp {
     pub listen: SocketAddr,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Printers {
+    pub ca: PathBuf,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +118,7 @@ impl Default for Config {
             owner_token: "owner.token".into(),
             http: Http::default(),
             ipp: Ipp::default(),
+            printers: Printers::default(),
             store: StoreConfig::default(),
             log: Log::default(),
             drivers: Drivers::default(),

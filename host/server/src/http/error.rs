@@ -87,7 +87,8 @@ impl From<ReleaseError> for ApiError {
         match error {
             ReleaseError::Store(error) => error.into(),
             ReleaseError::NoSuchJob { .. } | ReleaseError::NoSuchPrinter { .. } => Self::not_found(error.to_string()),
-            ReleaseError::Refused(_) => Self::conflict(error.to_string()),
+            ReleaseError::Refused(_) | ReleaseError::NoCertificate { .. } => Self::conflict(error.to_string()),
+            ReleaseError::NoTls { .. } => Self::refused(error.to_string()),
             other => {
                 tracing::error!(error = &other as &dyn std::error::Error, "the release engine failed");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{other}; the host's log says more"))

@@ -8,6 +8,7 @@ mod events;
 mod extract;
 mod jobs;
 mod listener;
+mod printers;
 mod readers;
 mod site;
 
@@ -28,6 +29,7 @@ pub use self::{
     events::EventQuery,
     jobs::{JobQuery, ReleaseBody},
     listener::{Requests, bind, serve},
+    printers::PrinterView,
     readers::{CommandBody, ReaderView},
     site::{Applied, ApplyQuery},
 };
@@ -48,6 +50,9 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/api/v1/reader", get(readers::list))
         .route("/api/v1/reader/{name}", get(readers::show))
         .route("/api/v1/reader/{name}/command", post(readers::command))
+        .route("/api/v1/printer", get(printers::list))
+        .route("/api/v1/printer/{name}", get(printers::show))
+        .route("/api/v1/printer/{name}/certificate", get(printers::certificate))
         .route("/api/v1/job", get(jobs::list))
         .route("/api/v1/job/{number}", get(jobs::show).delete(jobs::cancel))
         .route("/api/v1/job/{number}/release", post(jobs::release))

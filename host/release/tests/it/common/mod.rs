@@ -1,5 +1,6 @@
 //! A release engine on loopback, a printer that does as it is told, and a client.
 
+pub(crate) mod hostile;
 pub(crate) mod printer;
 
 use std::{
@@ -10,12 +11,13 @@ use std::{
 
 use cardinal_domain::{
     event::EventKind,
+    fingerprint::Fingerprint,
     job::{Job, JobState},
     names::{PrinterName, TraceId},
     plan::Change,
     site::{Printer, Queue},
 };
-use cardinal_release::{Release, ReleaseLimits, ReleaseOptions, Serving};
+use cardinal_release::{PrinterStatus, Release, ReleaseLimits, ReleaseOptions, Serving};
 use cardinal_store::{Durability, EventFilter, JobFilter, Store};
 use ipp::{
     attribute::IppAttribute,
@@ -45,6 +47,7 @@ pub(crate) fn limits() -> ReleaseLimits {
         busy_timeout_s: 3,
         retry_first_ms: 50,
         retry_longest_ms: 200,
+        ready_timeout_s: 2,
         shutdown_timeout_s: 2,
         ..ReleaseLimits::default()
     }
@@ -81,7 +84,8 @@ impl Host {
 
     async fn over(folder: TempDir, store: Store, limits: ReleaseLimits, serving: Serving) -> Self {
         let (spool, base) = (folder.path().join("spool"), folder.path().to_owned());
-        let options = ReleaseOptions { spool, base, limits, serving };
+        let authorities = std::fs::exists(folder.path().join("ca.pem")).unwrap().then(|| folder.path().join("ca.pem"));
+        let options = ReleaseOptions { spool, base, authorities, limits, serving };
         let release = Release::start(store.clone(), options).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -99,8 +103,18 @@ impl Host {
     }
 
     pub(crate) async fn printer(&self, name: &str, uri: &str) {
-        let printer = Printer { name: name.parse().unwrap(), uri: uri.to_owned().try_into().unwrap() };
+        self.pinned(name, uri, None).await;
+    }
+
+    pub(crate) async fn pinned(&self, name: &str, uri: &str, certificate: Option<Fingerprint>) {
+        let printer = Printer { name: name.parse().unwrap(), uri: uri.to_owned().try_into().unwrap(), certificate };
         self.store.apply(&[Change::PutPrinter(printer)], vec![]).await.unwrap();
+    }
+
+    /// How a printer is, as of the last look.
+    pub(crate) fn status(&self, printer: &str) -> PrinterStatus {
+        let setup = self.store.setup();
+        self.release.printer_status(&setup.printers[&PrinterName::new(printer).unwrap()])
     }
 
     pub(crate) async fn queue(&self, json: &str) {

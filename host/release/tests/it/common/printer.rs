@@ -32,6 +32,10 @@ pub(crate) enum Next {
     Rubbish,
     /// Never answers.
     Hang,
+    /// Says that it took it, and never lists it.
+    Lie,
+    /// Takes it, and answers no question any more.
+    TakeAndHang,
 }
 
 #[derive(Debug, Clone)]
@@ -49,9 +53,13 @@ struct Inside {
     jobs: Vec<Seen>,
     requests: u32,
     rubbish: bool,
+    mute: bool,
     forgets: bool,
     calls_all: Option<String>,
     up_seconds: Option<i32>,
+    told: Vec<(String, IppValue)>,
+    looks: Vec<usize>,
+    forbids: bool,
     askers: Vec<Option<String>>,
 }
 
@@ -102,6 +110,23 @@ impl FakePrinter {
         self.inside.lock().unwrap().up_seconds = Some(seconds);
     }
 
+    /// From now on it says this of itself, instead of what it said of the same before.
+    pub(crate) fn tells(&self, name: &str, value: IppValue) {
+        let told = &mut self.inside.lock().unwrap().told;
+        told.retain(|(known, _)| known != name);
+        told.push((name.to_owned(), value));
+    }
+
+    /// How many attributes each question about itself named.
+    pub(crate) fn looks(&self) -> Vec<usize> {
+        self.inside.lock().unwrap().looks.clone()
+    }
+
+    /// From now on it does not tell of itself.
+    pub(crate) fn forbids(&self) {
+        self.inside.lock().unwrap().forbids = true;
+    }
+
     /// The users that asked it about jobs.
     pub(crate) fn askers(&self) -> Vec<Option<String>> {
         self.inside.lock().unwrap().askers.clone()
@@ -147,6 +172,9 @@ fn lost() -> Response {
 }
 
 async fn answer(State(inside): State<Arc<Mutex<Inside>>>, body: Bytes) -> Response {
+    if inside.lock().unwrap().mute {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
     let request = parse(&body);
     let operation = request.header().operation_or_status;
     let asked = |name: &str| request.attributes().groups()[0].get(name).map(|attribute| attribute.value().clone());
@@ -178,6 +206,12 @@ async fn answer(State(inside): State<Arc<Mutex<Inside>>>, body: Bytes) -> Respon
             }
             Next::End(state, reason, pages) => end = (state, reason, pages),
             Next::LoseAnswer => {}
+            Next::TakeAndHang => inside.lock().unwrap().mute = true,
+            Next::Lie => {
+                let mut group = IppAttributeGroup::new(DelimiterTag::JobAttributes);
+                group.attributes_mut().push(attribute("job-id", IppValue::Integer(77)));
+                return respond(StatusCode::SuccessfulOk, vec![group]);
+            }
         }
         let wishes = request.attributes().first_of(DelimiterTag::JobAttributes).into_iter();
         let wishes = wishes.flat_map(|group| group.attributes());
@@ -203,13 +237,25 @@ async fn answer(State(inside): State<Arc<Mutex<Inside>>>, body: Bytes) -> Respon
         return respond(StatusCode::SuccessfulOk, vec![group]);
     }
     let mut inside = inside.lock().unwrap();
-    inside.askers.push(asked("requesting-user-name").map(|name| name.to_string()));
     if operation == Operation::GetPrinterAttributes as i16 {
+        if inside.forbids {
+            return respond(StatusCode::ClientErrorForbidden, vec![]);
+        }
+        let names = asked("requested-attributes").map_or(0, |names| match names {
+            IppValue::Array(names) => names.len(),
+            _ => 1,
+        });
+        // A single one is the question whether it was switched off meanwhile.
+        if names > 1 {
+            inside.looks.push(names);
+        }
         let mut group = IppAttributeGroup::new(DelimiterTag::PrinterAttributes);
         let up = inside.up_seconds.map(|up| attribute("printer-up-time", IppValue::Integer(up)));
         group.attributes_mut().extend(up);
+        group.attributes_mut().extend(inside.told.iter().map(|(name, value)| attribute(name, value.clone())));
         return respond(StatusCode::SuccessfulOk, vec![group]);
     }
+    inside.askers.push(asked("requesting-user-name").map(|name| name.to_string()));
     let called = inside.calls_all.clone();
     if inside.forgets {
         let status = if operation == Operation::GetJobs as i16 {
