@@ -272,7 +272,7 @@ impl Engine {
     }
 
     /// Looks something up in the spool folder, off the runtime's own threads.
-    pub(crate) async fn look<T: Send + 'static>(
+    pub(crate) async fn in_spool<T: Send + 'static>(
         self: &Arc<Self>,
         look: impl FnOnce(&Spool) -> std::io::Result<T> + Send + 'static,
     ) -> Result<T, ReleaseError> {

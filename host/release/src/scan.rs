@@ -93,13 +93,13 @@ const LEAVING: i64 = 60_000;
 /// Removes files of jobs that are at their end, which a failure left in the spool: of how many jobs. What only the scan at
 /// the start may judge (files without a row, a document that came back) is left alone.
 pub(crate) async fn sweep(engine: &Arc<Engine>) -> Result<usize, ReleaseError> {
-    let ids = engine.look(|spool| spool.ids()).await?;
+    let ids = engine.in_spool(|spool| spool.ids()).await?;
     // In this order: a file that is listed had an open job before.
     let open: HashSet<JobId> = engine.store.open_job_ids().await?.into_iter().collect();
     let mut swept = 0;
     for id in ids.into_iter().filter(|id| !open.contains(id)) {
         let Some(job) = engine.store.job(id).await? else { continue };
-        let found = engine.look(move |spool| spool.found(id)).await?;
+        let found = engine.in_spool(move |spool| spool.found(id)).await?;
         if Timestamp::now().0 - job.changed.0 < LEAVING {
             continue;
         }
@@ -116,7 +116,7 @@ pub(crate) async fn sweep(engine: &Arc<Engine>) -> Result<usize, ReleaseError> {
 /// beneath a disk that is not mounted.
 pub(crate) async fn without_files(engine: &Arc<Engine>, ids: Vec<JobId>) -> Result<Vec<JobId>, ReleaseError> {
     engine
-        .look(move |spool| {
+        .in_spool(move |spool| {
             if !spool.is_marked()? {
                 return Ok(Vec::new());
             }
