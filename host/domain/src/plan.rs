@@ -398,6 +398,22 @@ mod tests {
     }
 
     #[test]
+    fn a_pinned_certificate_needs_tls() {
+        let printer = |uri: &str| {
+            let pin = "00".repeat(32);
+            site(&format!("printer = [{{ name = \"east\", uri = \"{uri}\", certificate = \"sha256:{pin}\" }}]"))
+        };
+        assert!(plan(&Site::default(), &printer("ipps://p/ipp/print"), false).is_ok());
+        for without in ["ipp://p/ipp/print", "folder:./out"] {
+            let error = plan(&Site::default(), &printer(without), false).unwrap_err().to_string();
+            assert!(
+                error.contains("certificate says something only with an address that begins with ipps://"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn a_card_claimed_twice_names_both_users_and_not_the_card() {
         let mut wanted = site(SMALL);
         wanted.user[1].card = wanted.user[0].card.clone();

@@ -156,8 +156,8 @@ impl Line {
     /// Tries to deliver a job, and meanwhile sees to the line.
     async fn attempt(&mut self, work: Work) -> Attempt {
         let (engine, printer) = (Arc::clone(&self.engine), self.printer.clone());
-        let attempt = guarded(&engine, work, attempt(&engine, &printer, work));
-        let mut attempt = std::pin::pin!(attempt);
+        // Boxed, so that a worker that waits for jobs is small.
+        let mut attempt = Box::pin(guarded(&engine, work, attempt(&engine, &printer, work)));
         loop {
             let until = self.waiting.iter().find_map(|waiting| waiting.until);
             let late = async {

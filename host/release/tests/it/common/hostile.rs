@@ -132,7 +132,7 @@ async fn serve(mut stream: TcpStream, does: Does, always: bool, jobs: &AtomicU32
     // To its end: what is sent back before that could be lost with a reset connection.
     if is_job {
         let mut tail = Vec::new();
-        let mut piece = [0; 1 << 16];
+        let mut piece = vec![0; 1 << 16];
         while !tail.ends_with(b"0\r\n\r\n") {
             let count = read.read(&mut piece).await?;
             if count == 0 {
