@@ -20,4 +20,5 @@ mod values;
 
 pub use engine::Release;
 pub use error::ReleaseError;
+pub use ipp::OverTls;
 pub use options::{RELEASE_LIMITS, ReleaseLimits, ReleaseOptions};

@@ -18,7 +18,10 @@ use cardinal_release::{Release, ReleaseOptions};
 use cardinal_runtime::{CompileCommand, Compiler, Runtime};
 use cardinal_store::{Durability, Store};
 use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -27,6 +30,7 @@ use crate::{
     files, http,
     memory::Memory,
     sessions::{Listeners, Services, Sessions},
+    tls::{self, Door, Tls},
     token::OwnerToken,
 };
 
@@ -49,6 +53,9 @@ pub struct Host {
 pub struct Listening {
     pub http: SocketAddr,
     pub ipp: SocketAddr,
+    /// None: not at all.
+    #[serde(default)]
+    pub ipps: Option<SocketAddr>,
 }
 
 /// The file in the data folder that says where the host listens.
@@ -69,14 +76,31 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     // Before anything is begun that a port in use would break off.
     let api = http::bind(config.http.listen, "http.listen").await?;
     let ipp = http::bind(config.ipp.listen, "ipp.listen").await?;
-    let host = Arc::new(start(config).await?);
+    let ipps = match config.ipps.listen {
+        Some(address) => Some(http::bind(address, "ipps.listen").await?),
+        None => None,
+    };
+    let (tls, certificate) = Tls::open(&config)?;
+    let tls = Arc::new(tls);
+    let host = Arc::new(start(config, Arc::clone(&tls)).await?);
     let services = &host.services;
-    let listening = Listening { http: api.local_addr()?, ipp: ipp.local_addr()? };
+    let listening = Listening {
+        http: api.local_addr()?,
+        ipp: ipp.local_addr()?,
+        ipps: ipps.as_ref().map(TcpListener::local_addr).transpose()?,
+    };
     let requests = http::Requests::default();
-    let serving = [
-        tokio::spawn(http::serve(api, http::router(Arc::clone(&host)), requests.clone(), host.stopping.clone())),
-        tokio::spawn(http::serve(ipp, services.release.router(), requests.clone(), host.stopping.clone())),
+    let serve = |listener, door, router| {
+        tokio::spawn(http::serve(listener, door, router, requests.clone(), host.stopping.clone()))
+    };
+    let mut serving = vec![
+        serve(api, None, http::router(Arc::clone(&host))),
+        serve(ipp, None, services.release.router()),
+        tokio::spawn(tls::watch(Arc::clone(&tls), certificate, services.store.clone(), host.stopping.clone())),
     ];
+    if let Some(ipps) = ipps {
+        serving.push(serve(ipps, Some(Door::new(tls, &services.config.callers)), services.release.router()));
+    }
     files::write_private(&file, serde_json::to_string(&listening)?.as_bytes())
         .with_context(|| format!("cannot write {}", file.display()))?;
     let message = format!("the host is up: API on {}, IPP on {}", listening.http, listening.ipp);
@@ -100,7 +124,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     Ok(())
 }
 
-async fn start(config: Config) -> Result<Host> {
+async fn start(config: Config, tls: Arc<Tls>) -> Result<Host> {
     let token = OwnerToken::read(&config.path(&config.owner_token))?;
     let durability = match config.store.durability {
         config::Durability::Process => Durability::Process,
@@ -127,7 +151,7 @@ async fn start(config: Config) -> Result<Host> {
     .await?;
     let services = Arc::new(Services {
         desk: Desk::new(store.clone()),
-        listeners: Listeners::new(store.clone()),
+        listeners: Listeners::new(store.clone(), tls, config.callers.clone()),
         config,
         store,
         release,

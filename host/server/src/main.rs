@@ -15,6 +15,7 @@ mod http;
 mod memory;
 mod readers;
 mod sessions;
+mod tls;
 mod token;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    tls::choose_provider();
     match cli::run(cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -61,6 +61,10 @@ async fn page() -> &'static str {
     "This is a Cardinal print queue. Add it as an IPP printer with the address of this page, beginning with ipp://.\n"
 }
 
+/// In a request's extensions: it came over TLS.
+#[derive(Debug, Clone, Copy)]
+pub struct OverTls;
+
 type Served = Result<Vec<u8>, (StatusCode, &'static str)>;
 
 async fn serve(
