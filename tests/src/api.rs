@@ -29,6 +29,10 @@ pub struct Reader {
     pub connects: u64,
     /// How many cards it showed.
     pub cards: u64,
+    /// Since when it is read more slowly.
+    pub throttled: Option<String>,
+    /// How often it was.
+    pub throttles: u64,
     /// What went wrong last.
     pub last_error: Option<String>,
 }
@@ -41,6 +45,8 @@ struct ReaderView {
 impl Api {
     /// The API at this address.
     pub fn new(address: SocketAddr, token: &str) -> Self {
+        // The one that the host takes, too. An error says that there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().build().expect("an HTTP client");
         Self { client, address, token: token.to_owned() }
     }

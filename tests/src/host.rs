@@ -35,6 +35,7 @@ pub struct Host {
 struct Running {
     process: Process,
     ipp: SocketAddr,
+    ipps: SocketAddr,
     api: Api,
 }
 
@@ -60,6 +61,7 @@ impl Host {
         let environment = [
             ("CARDINAL_HTTP__LISTEN", "127.0.0.1:0"),
             ("CARDINAL_IPP__LISTEN", "127.0.0.1:0"),
+            ("CARDINAL_IPPS__LISTEN", "127.0.0.1:0"),
             ("CARDINAL_DRIVERS__BUNDLED", "drivers"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -100,9 +102,10 @@ impl Host {
             text.split_once('\n').map(|(line, _)| line.to_owned())
         })
         .await;
-        let (http, ipp) = addresses(&ready).unwrap_or_else(|| panic!("no `ready http=… ipp=…`: {ready:?}"));
+        let (http, ipp, ipps) =
+            addresses(&ready).unwrap_or_else(|| panic!("no `ready http=… ipp=… ipps=…`: {ready:?}"));
         let token = fs::read_to_string(self.folder().join("owner.token")).expect("an owner token");
-        self.running = Some(Running { process, ipp, api: Api::new(http, token.trim()) });
+        self.running = Some(Running { process, ipp, ipps, api: Api::new(http, token.trim()) });
     }
 
     /// `cardinal serve` as a command, for tests of hosts that do not come up.
@@ -146,6 +149,21 @@ impl Host {
     /// Where its queues are.
     pub fn ipp(&self) -> SocketAddr {
         self.running().ipp
+    }
+
+    /// Where its queues are over TLS.
+    pub fn ipps(&self) -> SocketAddr {
+        self.running().ipps
+    }
+
+    /// The file of the certificate that it made itself.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder().join("data/tls/certificate.pem")
+    }
+
+    /// The address of a queue over TLS.
+    pub fn secure_queue(&self, name: &str) -> String {
+        format!("ipps://{}/queues/{name}", self.ipps())
     }
 
     /// The address of a queue.
@@ -196,9 +214,9 @@ impl Host {
     }
 }
 
-/// Reads `ready http=127.0.0.1:1 ipp=127.0.0.1:2`.
-fn addresses(ready: &str) -> Option<(SocketAddr, SocketAddr)> {
+/// Reads `ready http=127.0.0.1:1 ipp=127.0.0.1:2 ipps=127.0.0.1:3`.
+fn addresses(ready: &str) -> Option<(SocketAddr, SocketAddr, SocketAddr)> {
     let words = ready.strip_prefix("ready ")?;
     let value = |name: &str| words.split_whitespace().find_map(|word| word.strip_prefix(name)?.parse().ok());
-    Some((value("http=")?, value("ipp=")?))
+    Some((value("http=")?, value("ipp=")?, value("ipps=")?))
 }

@@ -6,10 +6,10 @@ use std::{
 };
 
 use cardinal_domain::event::EventKind;
-use cardinal_simulators::generic::{GenericTerminal, Record, Settings};
+use cardinal_simulators::generic::{GenericTerminal, Record, Settings, Tls};
 use cardinal_tests::{
     host::Host,
-    port,
+    port, program,
     site::{SIGNS, folder_site, reader},
     terminal::Terminal as _,
     wait::LIMIT,
@@ -97,4 +97,172 @@ async fn cards_that_had_arrived_count_although_the_terminal_calls_again_at_once(
     newer.is_connected().await;
     newer.shows_and_hears("12345678", "[unknown]").await;
     assert_eq!(host.api().events_of(EventKind::VerdictGiven).await.len(), CARDS + 1);
+}
+
+/// The same reader with these further lines.
+fn with(reader: &str, lines: &str) -> String {
+    reader.replace("transport = \"listen\"", &format!("transport = \"listen\"\n{lines}"))
+}
+
+#[tokio::test]
+async fn terminals_behind_one_address_are_told_apart_by_their_token_over_tls() {
+    const TOKENS: [&str; 2] = ["token-of-the-first", "token-of-the-second"];
+    let mut host = Host::init().await;
+    host.set("CARDINAL_LOG__FILTER", "debug");
+    host.serve().await;
+    let ours = port::free();
+    let site = |name: &str, token: &str| with(&calls(name, KNOWN, ours), &format!("tls = true\ntoken = \"{token}\""));
+    host.apply(&(folder_site() + &site("a", TOKENS[0]) + &site("b", TOKENS[1]))).await;
+    let tls = Tls::trusting(&std::fs::read(host.certificate()).unwrap()).unwrap();
+    let about: serde_json::Value = host.cli("tls show --json").await.json();
+    let pinned = Tls::pinned(about["fingerprint"].as_str().unwrap()).unwrap();
+    let calling = |token: Option<&str>, ending: &str, tls: Option<&Tls>| {
+        let settings = Settings {
+            from: Some(IpAddr::V4(KNOWN)),
+            retry: Duration::from_millis(50),
+            token: token.map(str::to_owned),
+            ending: ending.to_owned(),
+            tls: tls.cloned(),
+            ..Settings::default()
+        };
+        GenericTerminal::dial(ours, settings)
+    };
+    let a = calling(Some(TOKENS[0]), "\n", Some(&tls));
+    let b = calling(Some(TOKENS[1]), "\r\n", Some(&pinned));
+    host.api().online("a").await;
+    host.api().online("b").await;
+    a.shows_and_hears("4711", "[nothing]").await;
+    b.shows_and_hears("12345678", "[unknown]").await;
+    let unknown = host.api().event(EventKind::CardUnknown).await;
+    assert_eq!(unknown.body.reader.as_ref().map(|name| name.as_str()), Some("b"));
+    assert_eq!(host.api().events_of(EventKind::CardRead).await.len(), 2, "the token is no card");
+
+    // A wrong token and none, again and again: turned away, told once, and the others are not disturbed.
+    let wrong = calling(Some("token-of-a-stranger"), "\n", Some(&tls));
+    let plain = calling(Some(TOKENS[0]), "\n", None);
+    wrong.wait_for(LIMIT, |record| record.connections() >= 3).await.unwrap();
+    plain.wait_for(LIMIT, |record| record.connections() >= 3).await.unwrap();
+    drop((wrong, plain));
+    let refused = host.api().events_of(EventKind::TerminalRefused).await;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(a.record().connections() == 1 && b.record().connections() == 1);
+
+    // Restarted without a word: the newer connection with the same token is the terminal.
+    let newer = calling(Some(TOKENS[0]), "\n", Some(&tls));
+    host.api().reader_until("a", "called again", |reader| reader.connects >= 2).await;
+    drop(a);
+    host.api().online("a").await;
+    newer.wait_for(LIMIT, |record| record.server.is_some()).await.unwrap();
+    newer.shows_and_hears("4711", "[nothing]").await;
+    assert_eq!(b.record().connections(), 1);
+
+    // Nobody is shown a token but whoever exports the site.
+    let places = [
+        ("show", host.cli("reader show a").await.ok()),
+        ("list", host.cli("reader list --json").await.ok()),
+        ("events", host.cli("event list --json --limit 10000").await.ok()),
+        ("log", host.log()),
+    ];
+    for token in TOKENS.iter().chain(&["token-of-a-stranger"]) {
+        for (place, text) in &places {
+            assert!(!text.contains(token), "{token} stands in {place}");
+        }
+    }
+    assert!(host.cli("export").await.ok().contains(TOKENS[0]));
+}
+
+#[tokio::test]
+async fn readers_of_one_listen_address_must_agree() {
+    let host = Host::start().await;
+    let ours = port::free();
+    host.apply(&(folder_site() + &calls("a", KNOWN, ours))).await;
+    for (second, why) in [
+        (with(&calls("b", ALSO_KNOWN, ours), "tls = true"), "one with tls and one without"),
+        (with(&calls("b", KNOWN, ours), "token = \"0123456789\""), "unless every reader of the address has a token"),
+        (calls("b", KNOWN, ours), "a terminal belongs to one reader"),
+        (with(&calls("b", ALSO_KNOWN, ours), "token = \"short\""), "a token is 8 to 128 visible ASCII characters"),
+        (reader("b", ours, "").replace("mode =", "tls = true\nmode ="), "terminals that call us"),
+        (reader("b", ours, "").replace("mode =", "token = \"0123456789\"\nmode ="), "only with transport = \"listen\""),
+    ] {
+        let refused = host.apply_with(&second, &[]).await.refused();
+        assert!(refused.contains(why), "{refused}");
+        assert!(!refused.contains("0123456789"), "{refused}");
+    }
+    let one = with(&calls("c", ALSO_KNOWN, ours), "token = \"0123456789\"");
+    let same = with(&calls("d", ALSO_KNOWN, ours), "token = \"0123456789\"");
+    let refused = host.apply_with(&(one.clone() + &same), &[]).await.refused();
+    assert!(refused.contains("have the same token"), "{refused}");
+    // Changed together, they agree again, and the listener is another.
+    let site = with(&calls("a", KNOWN, ours), "tls = true") + &with(&one, "tls = true");
+    host.apply(&site).await;
+    let tls = Tls::trusting(&std::fs::read(host.certificate()).unwrap()).unwrap();
+    let settings = Settings { from: Some(IpAddr::V4(KNOWN)), tls: Some(tls), ..Settings::default() };
+    let a = GenericTerminal::dial(ours, settings);
+    a.is_connected().await;
+    host.api().online("a").await;
+    a.shows_and_hears("4711", "[nothing]").await;
+}
+
+#[tokio::test]
+async fn who_never_says_who_it_is_is_let_go_in_time_and_holds_up_nobody() {
+    let mut host = Host::init().await;
+    host.configure("[callers]\ngreeting_ms = 2000\nat_once = 8\nat_once_per_address = 4");
+    host.serve().await;
+    let ours = port::free();
+    let (first, second) = ("token = \"0123456789\"", "token = \"abcdefghij\"");
+    host.apply(
+        &(folder_site() + &with(&calls("a", KNOWN, ours), first) + &with(&calls("b", ALSO_KNOWN, ours), second)),
+    )
+    .await;
+    let silent = |from: Ipv4Addr| async move {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((from, 0))).unwrap();
+        socket.connect(ours).await.unwrap()
+    };
+    // More of them than one address may have, and one with half a token.
+    let mut held = Vec::new();
+    for _ in 0..6 {
+        held.push(silent(KNOWN).await);
+    }
+    tokio::io::AsyncWriteExt::write_all(&mut held[0], b"01234").await.unwrap();
+    // The other address gets in meanwhile.
+    let settings = Settings {
+        from: Some(IpAddr::V4(ALSO_KNOWN)),
+        token: Some("abcdefghij".to_owned()),
+        retry: Duration::from_millis(50),
+        ..Settings::default()
+    };
+    let b = GenericTerminal::dial(ours, settings);
+    host.api().online("b").await;
+    b.shows_and_hears("4711", "[nothing]").await;
+    // Every one of them is let go.
+    for mut stream in held {
+        let mut said = Vec::new();
+        let reading = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut said);
+        let _ = tokio::time::timeout(LIMIT, reading).await.expect("let go");
+        assert!(said.is_empty());
+    }
+    let refused = host.api().events_of(EventKind::TerminalRefused).await;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    // A line that is too long is no token either.
+    let mut talker = silent(KNOWN).await;
+    tokio::io::AsyncWriteExt::write_all(&mut talker, &[b'x'; 200]).await.unwrap();
+    let mut said = Vec::new();
+    let reading = tokio::io::AsyncReadExt::read_to_end(&mut talker, &mut said);
+    let _ = tokio::time::timeout(LIMIT, reading).await.expect("let go");
+}
+
+#[tokio::test]
+async fn the_simulator_program_speaks_tls_and_says_its_token() {
+    let host = Host::start().await;
+    let ours = port::free();
+    let lines = "tls = true\ntoken = \"token-for-the-simulator\"";
+    host.apply(&(folder_site() + &with(&calls("a", Ipv4Addr::LOCALHOST, ours), lines))).await;
+    let mut command = std::process::Command::new(program::ours("cardinal-simulator", "cardinal-simulators"));
+    command.args(["generic", "--dial", &ours.to_string(), "--tls", "--ca"]).arg(host.certificate());
+    command.args(["--token", "token-for-the-simulator", "--card", "4711"]);
+    let log = host.folder().join("simulator.log");
+    let simulator = cardinal_tests::process::Process::start("the simulator", &mut command, &log);
+    host.api().event(EventKind::VerdictGiven).await;
+    assert!(simulator.said().contains("tapped 4711"), "{}", simulator.said());
 }

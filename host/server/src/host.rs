@@ -18,7 +18,10 @@ use cardinal_release::{Release, ReleaseOptions, Serving};
 use cardinal_runtime::{CompileCommand, Compiler, Runtime};
 use cardinal_store::{Durability, Place, Store};
 use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -29,6 +32,7 @@ use crate::{
     retention,
     sessions::{Listeners, Services, Sessions},
     sign_in::Passwords,
+    tls::{self, Door, Tls},
     token::OwnerToken,
 };
 
@@ -51,6 +55,9 @@ pub struct Host {
 pub struct Listening {
     pub http: SocketAddr,
     pub ipp: SocketAddr,
+    /// None: not at all.
+    #[serde(default)]
+    pub ipps: Option<SocketAddr>,
 }
 
 /// The file in the data folder that says where the host listens.
@@ -72,14 +79,32 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     // Before anything is begun that a port in use would break off.
     let api = http::bind(config.http.listen, "http.listen").await?;
     let ipp = http::bind(config.ipp.listen, "ipp.listen").await?;
-    let host = Arc::new(start(config, ipp.local_addr()?).await?);
+    let ipps = match config.ipps.listen {
+        Some(address) => Some(http::bind(address, "ipps.listen").await?),
+        None => None,
+    };
+    let (tls, certificate) = Tls::open(&config)?;
+    let tls = Arc::new(tls);
+    let ports = Ports::told(ipp.local_addr()?, ipps.as_ref().map(TcpListener::local_addr).transpose()?);
+    let host = Arc::new(start(config, Arc::clone(&tls), ports).await?);
     let services = &host.services;
-    let listening = Listening { http: api.local_addr()?, ipp: ipp.local_addr()? };
+    let listening = Listening {
+        http: api.local_addr()?,
+        ipp: ipp.local_addr()?,
+        ipps: ipps.as_ref().map(TcpListener::local_addr).transpose()?,
+    };
     let requests = http::Requests::default();
-    let serving = [
-        tokio::spawn(http::serve(api, http::router(Arc::clone(&host)), requests.clone(), host.stopping.clone())),
-        tokio::spawn(http::serve(ipp, services.release.router(), requests.clone(), host.stopping.clone())),
+    let serve = |listener, door, router| {
+        tokio::spawn(http::serve(listener, door, router, requests.clone(), host.stopping.clone()))
+    };
+    let mut serving = vec![
+        serve(api, None, http::router(Arc::clone(&host))),
+        serve(ipp, None, services.release.router()),
+        tokio::spawn(tls::watch(Arc::clone(&tls), certificate, services.store.clone(), host.stopping.clone())),
     ];
+    if let Some(ipps) = ipps {
+        serving.push(serve(ipps, Some(Door::new(tls, &services.config.callers)), services.release.router()));
+    }
     files::write_private(&file, serde_json::to_string(&listening)?.as_bytes())
         .with_context(|| format!("cannot write {}", file.display()))?;
     let message = format!("the host is up: API on {}, IPP on {}", listening.http, listening.ipp);
@@ -105,7 +130,22 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     Ok(())
 }
 
-async fn start(config: Config, ipp: SocketAddr) -> Result<Host> {
+/// The ports that clients of one listener are told of the other.
+struct Ports {
+    ipp: Option<u16>,
+    ipps: Option<u16>,
+}
+
+impl Ports {
+    /// What listens on the loopback alone is told only where nothing listens beyond it.
+    fn told(ipp: SocketAddr, ipps: Option<SocketAddr>) -> Self {
+        let local = ipp.ip().is_loopback() && ipps.is_none_or(|ipps| ipps.ip().is_loopback());
+        let told = |address: SocketAddr| (local || !address.ip().is_loopback()).then_some(address.port());
+        Self { ipp: told(ipp), ipps: ipps.and_then(told) }
+    }
+}
+
+async fn start(config: Config, tls: Arc<Tls>, ports: Ports) -> Result<Host> {
     let token = OwnerToken::read(&config.path(&config.owner_token))?;
     let durability = match config.store.durability {
         config::Durability::Process => Durability::Process,
@@ -128,9 +168,8 @@ async fn start(config: Config, ipp: SocketAddr) -> Result<Host> {
     let memory = Memory::open(store.clone(), &config.data_path("host.key"))?;
     let serving = Serving {
         sign_in: Some(Arc::new(Passwords::new(store.clone()))),
-        // What listens on the loopback alone is for nobody else.
-        ipp_port: (!ipp.ip().is_loopback()).then_some(ipp.port()),
-        ipps_port: None,
+        ipp_port: ports.ipp,
+        ipps_port: ports.ipps,
         host_id: host_id(&config.data_path("host.id"))?,
     };
     let release = Release::start(
@@ -146,7 +185,7 @@ async fn start(config: Config, ipp: SocketAddr) -> Result<Host> {
     .await?;
     let services = Arc::new(Services {
         desk: Desk::new(store.clone()),
-        listeners: Listeners::new(store.clone()),
+        listeners: Listeners::new(store.clone(), tls, config.callers.clone()),
         config,
         store,
         release,

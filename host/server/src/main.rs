@@ -17,6 +17,7 @@ mod readers;
 mod retention;
 mod sessions;
 mod sign_in;
+mod tls;
 mod token;
 
 use std::process::ExitCode;
@@ -24,8 +25,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    // One TLS library for the whole process; an error says that it has one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    tls::choose_provider();
     match cli::run(cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,12 +1,16 @@
 //! A reader's configuration held against the drivers that are installed: what its session starts with, or what to change.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use cardinal_domain::{
     driver::{Pair, Transport},
+    names::ReaderName,
     nearest::nearest,
     settings,
-    site::{Link, Reader},
+    site::{Link, Reader, Token},
 };
 use cardinal_runtime::{Bounds, Driver};
 
@@ -22,12 +26,80 @@ pub struct Prepared {
 }
 
 /// How host and reader reach each other. Two readers cannot share one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
     /// We dial this address.
     Dial(String),
-    /// We listen on the first, it calls from the second.
-    Listen(SocketAddr, IpAddr),
+    /// It calls us.
+    Listen(Listen),
+}
+
+/// How a reader calls us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Where we listen.
+    pub ours: SocketAddr,
+    /// Where it calls from.
+    pub theirs: IpAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// What its first line must be.
+    pub token: Option<Token>,
+}
+
+/// The ways of many readers, to find those that cannot be told apart.
+#[derive(Default)]
+pub struct Ways<'r> {
+    dialled: BTreeMap<String, &'r ReaderName>,
+    tls: BTreeMap<SocketAddr, (bool, &'r ReaderName)>,
+    callers: BTreeMap<(SocketAddr, IpAddr), BTreeMap<Option<Token>, &'r ReaderName>>,
+}
+
+impl<'r> Ways<'r> {
+    /// Adds a reader's. If it cannot go with those before: one of them, and why.
+    pub fn add(&mut self, way: Way, reader: &'r ReaderName) -> Option<(&'r ReaderName, String)> {
+        let both = |other: &ReaderName| format!("readers {:?} and {:?}", other.as_str(), reader.as_str());
+        match way {
+            Way::Dial(address) => {
+                let problem = |other| {
+                    (
+                        other,
+                        format!("{} have the same address {address}; a terminal belongs to one reader", both(other)),
+                    )
+                };
+                self.dialled.insert(address.clone(), reader).map(problem)
+            }
+            Way::Listen(Listen { ours, theirs, tls, token }) => {
+                if let Some((_, other)) = self.tls.get(&ours).filter(|(theirs, _)| *theirs != tls) {
+                    let both = both(other);
+                    return Some((
+                        other,
+                        format!("{both} listen on {ours}, one with tls and one without; say the same in both"),
+                    ));
+                }
+                self.tls.insert(ours, (tls, reader));
+                let there = self.callers.entry((ours, theirs)).or_default();
+                let same = there.get(&token).map(|other| (*other, token.is_some()));
+                let other = there.iter().next().map(|(other, name)| (*name, other.is_some() && token.is_some()));
+                let problem = match (same, other) {
+                    (Some((other, true)), _) => {
+                        Some((other, format!("{} have the same token; give each its own", both(other))))
+                    }
+                    (Some((other, _)), _) | (None, Some((other, false))) => Some((
+                        other,
+                        format!(
+                            "{} listen on {ours} and have the same address {theirs}; a terminal belongs to one reader, \
+                             unless every reader of the address has a token",
+                            both(other)
+                        ),
+                    )),
+                    _ => None,
+                };
+                there.insert(token, reader);
+                problem
+            }
+        }
+    }
 }
 
 impl Way {
@@ -35,7 +107,7 @@ impl Way {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Dial(_) => "dial",
-            Self::Listen(..) => "listen",
+            Self::Listen(_) => "listen",
         }
     }
 }
@@ -64,6 +136,16 @@ pub fn check(drivers: &Drivers, config: &Config, spec: &Reader) -> Result<Prepar
         (Transport::Dial(_), Some(_)) => {
             return Err("listen says something only with transport = \"listen\"; remove it, or add that".to_owned());
         }
+        (Transport::Dial(_), None) if spec.tls => {
+            return Err(
+                "tls = true is for terminals that call us (transport = \"listen\"): readers that Cardinal dials \
+                        speak plain TCP in this version; remove it"
+                    .to_owned(),
+            );
+        }
+        (Transport::Dial(_), None) if spec.token.is_some() => {
+            return Err("token says something only with transport = \"listen\"; remove it".to_owned());
+        }
         (Transport::Dial(port), None) => Way::Dial(crate::sessions::with_port(&spec.address, *port)?),
         (Transport::Listen, None) => {
             return Err(
@@ -80,7 +162,7 @@ pub fn check(drivers: &Drivers, config: &Config, spec: &Reader) -> Result<Prepar
                     spec.address
                 )
             })?;
-            Way::Listen(ours, theirs.to_canonical())
+            Way::Listen(Listen { ours, theirs: theirs.to_canonical(), tls: spec.tls, token: spec.token.clone() })
         }
         (Transport::Http(_), _) => {
             return Err(format!("mode {:?} speaks HTTP, which this version of Cardinal does not serve yet", mode.id));

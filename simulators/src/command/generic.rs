@@ -1,10 +1,11 @@
 //! `cardinal-simulator generic`: a terminal of Generic mode.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cardinal_simulators::generic::{Event, Fault, GenericTerminal, Record, Settings};
+use cardinal_simulators::generic::{Event, Fault, GenericTerminal, Record, Settings, Tls};
 use cardinal_simulators::typing;
 use clap::{ArgGroup, Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 
 use super::duration;
 
-/// A terminal of Generic mode: card numbers over plain TCP
+/// A terminal of Generic mode: card numbers over TCP, plain or with TLS
 ///
 /// Prints `listening on ADDRESS` (or `dialing ADDRESS`) and then a line for each thing that happens. Every line typed
 /// is a card; a line of `!` and a fault's name misbehaves (`!drop`), `!wake` ends a silence. Runs until Ctrl-C.
@@ -26,6 +27,10 @@ Examples:
     cardinal-simulator generic --listen 127.0.0.1:7778 --card 4711 --card EMP123 --tap-after 1s
   One that calls Cardinal and taps a card every five seconds:
     cardinal-simulator generic --dial 127.0.0.1:7779 --card 4711 --every 5s
+  One that calls over TLS and says its token first; data/tls/certificate.pem is the host's own certificate:
+    cardinal-simulator generic --dial 127.0.0.1:7779 --tls --ca ./site/data/tls/certificate.pem --token SECRET-OF-THIS-READER
+  The same, knowing the server by the fingerprint that `cardinal tls show` prints:
+    cardinal-simulator generic --dial 127.0.0.1:7779 --tls --fingerprint AB:CD:…:EF
   One that sends rubbish and then a card:
     cardinal-simulator generic --listen 127.0.0.1:7778 --fault rubbish --card 4711")]
 pub(crate) struct Arguments {
@@ -38,6 +43,18 @@ pub(crate) struct Arguments {
     /// With --dial: our own address, such as 127.0.0.2
     #[arg(long, value_name = "ADDRESS", requires = "dial")]
     from: Option<IpAddr>,
+    /// With --dial: what the first line says, before anything else (a reader's `token`)
+    #[arg(long, value_name = "TEXT", requires = "dial")]
+    token: Option<String>,
+    /// With --dial: speak TLS; the server is known by --ca or --fingerprint
+    #[arg(long, requires = "dial", requires = "trust")]
+    tls: bool,
+    /// With --tls: a PEM file with the certificate that signed the server's, or with the server's own
+    #[arg(long, value_name = "FILE", requires = "tls", group = "trust")]
+    ca: Option<PathBuf>,
+    /// With --tls: the SHA-256 fingerprint of the server's certificate, as `cardinal tls show` prints it
+    #[arg(long, value_name = "SHA256", requires = "tls", group = "trust")]
+    fingerprint: Option<String>,
     /// A card to tap once a server is connected; may be given several times
     #[arg(long = "card", value_name = "NUMBER")]
     cards: Vec<String>,
@@ -83,6 +100,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         version: arguments.version_text.clone(),
         ending: arguments.ending.text().to_owned(),
         from: arguments.from,
+        token: arguments.token.clone(),
+        tls: tls(&arguments)?,
         ..Settings::default()
     };
     let terminal = match (arguments.listen, arguments.dial) {
@@ -106,6 +125,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+/// How the server is known, where TLS is spoken.
+fn tls(arguments: &Arguments) -> Result<Option<Tls>> {
+    match (&arguments.ca, &arguments.fingerprint) {
+        (Some(file), _) => {
+            let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            Ok(Some(Tls::trusting(&pem).with_context(|| format!("{} cannot be used", file.display()))?))
+        }
+        (None, Some(fingerprint)) => Ok(Some(Tls::pinned(fingerprint)?)),
+        (None, None) => Ok(None),
+    }
 }
 
 /// Prints what happens, a line each.

@@ -5,16 +5,20 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::wire::Wire;
 use super::{Command, Event, Record, Settings, commands};
 
 /// Answers that wait for a writer that is busy; further ones are lost, as in a small device.
 const ANSWERS: usize = 16;
+
+/// How long saying goodbye may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Bytes to be sent.
 #[derive(Debug)]
@@ -73,7 +77,7 @@ impl Line {
             let Ok((stream, server)) = accepted else { continue };
             let record = self.record.clone();
             tokio::select! {
-                () = self.serve(stream, server) => {}
+                () = self.serve(Wire::Plain(stream), server) => {}
                 () = turn_away(&listener, &record) => {}
             }
         }
@@ -98,16 +102,16 @@ impl Line {
     }
 
     /// Carries one connection from its beginning to its end.
-    async fn serve(&mut self, mut stream: TcpStream, server: SocketAddr) {
+    async fn serve(&mut self, mut stream: Wire, server: SocketAddr) {
         // A tap is a few bytes that must leave at once; without the option it is only slower.
-        let _ = stream.set_nodelay(true);
+        let _ = stream.socket().set_nodelay(true);
         let before = *self.control.borrow();
         self.record.send_modify(|record| {
             record.server = Some(server);
             record.events.push(Event::Connected(server));
         });
         let (answers, waiting) = mpsc::channel(ANSWERS);
-        let (read, write) = stream.split();
+        let (read, write) = tokio::io::split(&mut stream);
         let end = tokio::select! {
             end = reading(read, &answers, &self.settings.version, self.control.clone(), &self.record) => end,
             end = writing(write, &mut self.orders, waiting, &self.record) => end,
@@ -115,10 +119,16 @@ impl Line {
         };
         let why = match end {
             End::Closed(why) => why,
-            End::DroppedByUs => "dropped on purpose".to_owned(),
+            End::DroppedByUs => {
+                if let Wire::Tls(stream) = &mut stream {
+                    // The goodbye of TLS; whoever does not take it must do without.
+                    let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
+                }
+                "dropped on purpose".to_owned()
+            }
             End::ResetByUs => {
                 // Closing with no time to linger sends a reset; where that cannot be set, a close must do.
-                let _ = stream.set_zero_linger();
+                let _ = stream.socket().set_zero_linger();
                 "reset on purpose".to_owned()
             }
         };
@@ -132,7 +142,7 @@ impl Line {
 
 /// Records what comes and obeys it, except while silent.
 async fn reading(
-    mut from: ReadHalf<'_>,
+    mut from: ReadHalf<&mut Wire>,
     answers: &mpsc::Sender<Vec<u8>>,
     version: &str,
     mut control: watch::Receiver<Control>,
@@ -174,14 +184,14 @@ async fn until(control: &mut watch::Receiver<Control>, wish: impl FnMut(&Control
 
 /// Sends what was ordered, and answers in between.
 async fn writing(
-    mut to: WriteHalf<'_>,
+    mut to: WriteHalf<&mut Wire>,
     orders: &mut mpsc::Receiver<Order>,
     mut answers: mpsc::Receiver<Vec<u8>>,
     record: &watch::Sender<Record>,
 ) -> End {
     loop {
         let written = tokio::select! {
-            Some(order) = orders.recv() => match to.write_all(&order.bytes).await {
+            Some(order) = orders.recv() => match send(&mut to, &order.bytes).await {
                 Ok(()) => {
                     note(record, order.event);
                     // Whoever ordered may have stopped waiting.
@@ -190,13 +200,18 @@ async fn writing(
                 }
                 Err(error) => Err(error),
             },
-            Some(answer) = answers.recv() => to.write_all(&answer).await,
+            Some(answer) = answers.recv() => send(&mut to, &answer).await,
             else => return End::DroppedByUs,
         };
         if let Err(error) = written {
             return End::Closed(error.to_string());
         }
     }
+}
+
+async fn send(to: &mut WriteHalf<&mut Wire>, bytes: &[u8]) -> io::Result<()> {
+    to.write_all(bytes).await?;
+    to.flush().await
 }
 
 /// Ends when the connection is to be ended on purpose.
@@ -219,12 +234,18 @@ async fn lose(orders: &mut mpsc::Receiver<Order>) {
     while orders.recv().await.is_some() {}
 }
 
-async fn connect(server: SocketAddr, settings: &Settings) -> io::Result<TcpStream> {
+async fn connect(server: SocketAddr, settings: &Settings) -> io::Result<Wire> {
     let socket = if server.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(from) = settings.from {
         socket.bind(SocketAddr::new(from, 0))?;
     }
-    socket.connect(server).await
+    let stream = socket.connect(server).await?;
+    let mut wire = Wire::over(stream, server, settings.tls.as_ref()).await?;
+    if let Some(token) = &settings.token {
+        wire.write_all(format!("{token}{}", settings.ending).as_bytes()).await?;
+        wire.flush().await?;
+    }
+    Ok(wire)
 }
 
 fn note(record: &watch::Sender<Record>, event: Event) {

@@ -8,6 +8,8 @@ mod commands;
 mod connection;
 mod faults;
 mod record;
+mod tls;
+mod wire;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +22,7 @@ use tokio::task::JoinHandle;
 pub use commands::Command;
 pub use faults::Fault;
 pub use record::{Event, Record, WaitError};
+pub use tls::Tls;
 
 use connection::{Line, Order};
 
@@ -34,6 +37,10 @@ pub struct Settings {
     pub retry: Duration,
     /// Dialing: our own address, where the server tells terminals apart by it.
     pub from: Option<IpAddr>,
+    /// Dialing: what the first line of each connection says, before anything else.
+    pub token: Option<String>,
+    /// Dialing: TLS, and how the server is known. None: plain.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Settings {
@@ -43,6 +50,8 @@ impl Default for Settings {
             ending: "\n".to_owned(),
             retry: Duration::from_millis(200),
             from: None,
+            token: None,
+            tls: None,
         }
     }
 }

@@ -53,6 +53,7 @@ impl Host {
             .current_dir(folder)
             .env("CARDINAL_HTTP__LISTEN", "127.0.0.1:0")
             .env("CARDINAL_IPP__LISTEN", "127.0.0.1:0")
+            .env("CARDINAL_IPPS__LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

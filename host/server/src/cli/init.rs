@@ -9,13 +9,15 @@ use super::output::say;
 use crate::{
     config::{Config, template},
     files::private_folder,
+    tls::Files,
     token::OwnerToken,
 };
 
 /// Make a new host: its configuration and its owner token
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Writes DIR/cardinal.toml with every key, commented, at its default, and DIR/owner.token, readable by you alone.
+Writes DIR/cardinal.toml with every key, commented, at its default, DIR/owner.token, readable by you alone, and a
+certificate signed by itself, whose fingerprint is printed (`cardinal tls show` prints it again).
 
 Example:
   cardinal init ./site
@@ -39,9 +41,13 @@ impl Init {
         if !token.exists() {
             OwnerToken::create(&token)?;
         }
+        let config = Config::of_new(&self.dir)?;
+        let certificate = Files::of(&config)?;
+        certificate.make_if_absent(&config)?;
         // Last: a folder with this file is a whole host.
         std::fs::write(&file, template::text()?).with_context(|| format!("cannot write {}", file.display()))?;
         say!("{}", file.display());
+        eprintln!("its certificate, SHA-256 {}", certificate.about()?.fingerprint);
         eprintln!("a new host; start it with `cardinal --config {} serve`", file.display());
         Ok(())
     }

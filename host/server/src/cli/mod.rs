@@ -15,6 +15,7 @@ mod output;
 mod printer;
 mod reader;
 mod serve;
+mod tls;
 mod user;
 
 use std::path::PathBuf;
@@ -89,6 +90,9 @@ enum Verb {
     /// Every step of every swipe and job
     #[command(subcommand, after_help = event::EXAMPLES)]
     Event(event::Action),
+    /// The host's certificate
+    #[command(subcommand, after_help = tls::EXAMPLES)]
+    Tls(tls::Action),
     #[command(hide = true)]
     CompileDriver(compile_driver::CompileDriver),
 }
@@ -103,6 +107,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::CompileDriver(compile) => compile.run(),
         Verb::Card(card) if !card.asks_host() => card.run_here(cli.global.json),
         Verb::Event(event::Action::Kinds) => event::kinds(cli.global.json),
+        Verb::Tls(action) => action.run(&Config::load(&cli.global.config)?, cli.global.json),
         Verb::Serve(serve) => serve.run(Config::load(&cli.global.config)?),
         verb => {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -128,6 +133,6 @@ async fn ask(global: &Global, verb: Verb) -> Result<()> {
         Verb::Job(action) => action.run(&client).await,
         Verb::Driver(action) => action.run(&client).await,
         Verb::Event(action) => action.run(&client).await,
-        Verb::Init(_) | Verb::Serve(_) | Verb::CompileDriver(_) => Ok(()),
+        Verb::Init(_) | Verb::Serve(_) | Verb::Tls(_) | Verb::CompileDriver(_) => Ok(()),
     }
 }

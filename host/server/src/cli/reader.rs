@@ -109,6 +109,11 @@ async fn show(client: &Client, name: &str) -> Result<()> {
         ("connections", Some(status.connects.to_string())),
         ("cards", Some(status.cards.to_string())),
         ("last card", time(status.last_card)),
+        (
+            "throttled",
+            time(status.throttled).map(|since| format!("since {since}: it sends too much, and is read more slowly")),
+        ),
+        ("floods", (status.throttles > 0).then(|| status.throttles.to_string())),
         ("last error", status.last_error.clone()),
         ("at", time(status.last_error_at)),
     ];
@@ -126,6 +131,7 @@ fn phase(reader: &ReaderView) -> String {
     match (status.phase, &status.health) {
         (Phase::Misconfigured, _) => "misconfigured".to_owned(),
         (Phase::Connecting, _) => "connecting".to_owned(),
+        (Phase::Online, _) if status.throttled.is_some() => "throttled".to_owned(),
         (Phase::Online, Some(health)) => health.to_string(),
         (Phase::Online, None) => "online".to_owned(),
     }

@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Prints one line on standard output once every listener is up:
-  ready http=127.0.0.1:8630 ipp=127.0.0.1:8631
+  ready http=127.0.0.1:8630 ipp=127.0.0.1:8631 ipps=127.0.0.1:8632
 Logs go to standard error. SIGTERM and Ctrl-C end it in an orderly way.
 
 Examples:
@@ -34,10 +34,11 @@ impl Serve {
     }
 }
 
-fn ready(Listening { http, ipp }: Listening) {
+fn ready(Listening { http, ipp, ipps }: Listening) {
     // Whoever waits for the line reads a pipe; one that is closed is no reason to stop.
     let mut out = std::io::stdout();
-    let _ = writeln!(out, "ready http={http} ipp={ipp}").and_then(|()| out.flush());
+    let ipps = ipps.map(|ipps| format!(" ipps={ipps}")).unwrap_or_default();
+    let _ = writeln!(out, "ready http={http} ipp={ipp}{ipps}").and_then(|()| out.flush());
 }
 
 fn log_to_stderr(config: &Config) -> Result<()> {

@@ -4,6 +4,7 @@ use cardinal_domain::bounds::BoundInfo;
 use cardinal_release::RELEASE_LIMITS;
 use cardinal_runtime::{BOUNDS, ENGINE_OPTIONS};
 
+use super::{CALLER_LIMITS, SESSION_LIMITS};
 use crate::retention::RETENTION_LIMITS;
 
 /// A key and what it does.
@@ -23,6 +24,21 @@ const PLAIN: &[(&str, &str)] = &[
         "ipp.listen",
         "Where people print to: ipp://THIS-MACHINE:8631/queues/NAME. To take jobs from other machines, listen on an \
       address they reach (such as \"0.0.0.0:8631\") and name their networks in the queue's `allow` list.",
+    ),
+    (
+        "ipps.listen",
+        "The same over TLS: ipps://THIS-MACHINE:8632/queues/NAME, with the certificate of [tls]. \"\": not at all.",
+    ),
+    (
+        "tls.certificate",
+        "The host's certificate for ipps and for terminals that call over TLS, a PEM file with its chain; read again when it \
+      changes. Empty: data/tls/certificate.pem, which the host makes itself, signed by itself, for ten years.",
+    ),
+    ("tls.key", "The certificate's private key, a PEM file that not everybody may read. Empty: data/tls/key.pem."),
+    (
+        "tls.names",
+        "The names and addresses in a certificate that the host makes itself. None: this machine's name, the loopback, and \
+      the addresses listened on. After a change: `cardinal tls renew`.",
     ),
     (
         "store.url",
@@ -62,6 +78,8 @@ pub fn all() -> Vec<Key> {
         })
     };
     plain
+        .chain(bound("callers", CALLER_LIMITS))
+        .chain(bound("sessions", SESSION_LIMITS))
         .chain(bound("release", RELEASE_LIMITS))
         .chain(bound("retention", RETENTION_LIMITS))
         .chain(bound("drivers.engine", ENGINE_OPTIONS))

@@ -4,6 +4,7 @@
 //! variables override: `CARDINAL_HTTP__LISTEN` is `listen` in `[http]`.
 
 mod keys;
+mod limits;
 mod overrides;
 pub mod template;
 
@@ -17,7 +18,9 @@ use anyhow::{Context as _, Result, anyhow};
 use cardinal_domain::{site::DriverRef, strict_toml};
 use cardinal_release::ReleaseLimits;
 use cardinal_runtime::{Bounds, EngineOptions};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+pub use self::limits::{CALLER_LIMITS, CallerLimits, SESSION_LIMITS, SessionLimits};
 
 use crate::retention::RetentionLimits;
 
@@ -29,6 +32,10 @@ pub struct Config {
     pub owner_token: PathBuf,
     pub http: Http,
     pub ipp: Ipp,
+    pub ipps: Ipps,
+    pub tls: Tls,
+    pub callers: CallerLimits,
+    pub sessions: SessionLimits,
     pub printers: Printers,
     pub store: StoreConfig,
     pub log: Log,
@@ -50,6 +57,22 @@ pub struct Http {
 #[serde(default, deny_unknown_fields)]
 pub struct Ipp {
     pub listen: SocketAddr,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ipps {
+    /// None, written as an empty text: off.
+    #[serde(serialize_with = "address_or_nothing", deserialize_with = "read_address_or_nothing")]
+    pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub names: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +141,10 @@ impl Default for Config {
             owner_token: "owner.token".into(),
             http: Http::default(),
             ipp: Ipp::default(),
+            ipps: Ipps::default(),
+            tls: Tls::default(),
+            callers: CallerLimits::default(),
+            sessions: SessionLimits::default(),
             printers: Printers::default(),
             store: StoreConfig::default(),
             log: Log::default(),
@@ -139,6 +166,29 @@ impl Default for Ipp {
     fn default() -> Self {
         Self { listen: ([127, 0, 0, 1], 8631).into() }
     }
+}
+
+impl Default for Ipps {
+    fn default() -> Self {
+        Self { listen: Some(([127, 0, 0, 1], 8632).into()) }
+    }
+}
+
+#[allow(clippy::ref_option, reason = "serde asks for a reference")]
+fn address_or_nothing<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => serializer.collect_str(address),
+        None => serializer.serialize_str(""),
+    }
+}
+
+fn read_address_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let problem = |_| D::Error::custom(format!("{text:?} is no address and port, such as \"0.0.0.0:8632\""));
+    text.parse().map(Some).map_err(problem)
 }
 
 impl Default for Log {
@@ -163,10 +213,22 @@ impl Config {
         let mut config = overrides::apply(&read, |name| std::env::var(name).ok())?;
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         config.folder = std::path::absolute(folder).context("cannot tell the current folder")?;
+        config.callers.check().with_context(|| format!("{}: [callers]", file.display()))?;
+        config.sessions.check().with_context(|| format!("{}: [sessions]", file.display()))?;
         for id in config.drivers.of.keys() {
             DriverRef::try_from(id.clone()).map_err(|error| anyhow!("{}: [drivers.of]: {error}", file.display()))?;
             config.bounds_of(id).with_context(|| format!("{}: [drivers.of.{id:?}]", file.display()))?;
         }
+        Ok(config)
+    }
+
+    /// The configuration of a new host in this folder: the defaults, and what the environment overrides.
+    ///
+    /// # Errors
+    /// Something in the environment does not fit.
+    pub fn of_new(folder: &Path) -> Result<Self> {
+        let mut config = overrides::apply(&Self::default(), |name| std::env::var(name).ok())?;
+        config.folder = std::path::absolute(folder).context("cannot tell the current folder")?;
         Ok(config)
     }
 
@@ -213,6 +275,15 @@ mod tests {
         let config = load("").unwrap();
         assert_eq!(config.http.listen.to_string(), "127.0.0.1:8630");
         assert!(config.folder.is_absolute());
+    }
+
+    #[test]
+    fn nothing_is_listened_on_for_ipps_where_the_address_is_empty() {
+        assert_eq!(load("[ipps]\nlisten = ''\n").unwrap().ipps.listen, None);
+        let error = load("[ipps]\nlisten = 'x'\n").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("no address and port"), "{error}");
+        let error = format!("{:#}", load("[sessions]\ncards_waiting = 0\n").unwrap_err());
+        assert!(error.contains("cards_waiting = 0 is out of range"), "{error}");
     }
 
     #[test]

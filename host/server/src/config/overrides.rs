@@ -38,9 +38,12 @@ pub fn variable_name(path: &str) -> String {
     format!("CARDINAL_{}", path.replace('.', "__").to_uppercase())
 }
 
-/// Numbers and booleans are taken as such, everything else as text.
+/// Numbers, booleans and lists are taken as such, everything else as text.
 fn literal(text: &str) -> Value {
-    if let Ok(number) = text.parse::<i64>() {
+    let list = text.starts_with('[').then(|| toml::from_str::<Table>(&format!("list = {text}")).ok());
+    if let Some(list) = list.flatten().and_then(|mut table| table.remove("list")) {
+        list
+    } else if let Ok(number) = text.parse::<i64>() {
         Value::Integer(number)
     } else if let Ok(boolean) = text.parse::<bool>() {
         Value::Boolean(boolean)
@@ -57,12 +60,14 @@ mod tests {
     fn a_variable_overrides_its_key() {
         let variables = |name: &str| match name {
             "CARDINAL_IPP__LISTEN" => Some("127.0.0.1:0".to_owned()),
+            "CARDINAL_TLS__NAMES" => Some("['a.example.org']".to_owned()),
             "CARDINAL_DRIVERS__BOUNDS__TIMERS" => Some("5".to_owned()),
             _ => None,
         };
         let config = apply(&Config::default(), variables).unwrap();
         assert_eq!(config.ipp.listen.port(), 0);
         assert_eq!(config.drivers.bounds.timers, 5);
+        assert_eq!(config.tls.names, ["a.example.org"]);
         let error = apply(&Config::default(), |name| (name == "CARDINAL_IPP__LISTEN").then(|| "x".to_owned()));
         assert!(error.unwrap_err().to_string().contains("CARDINAL_IPP__LISTEN"));
     }

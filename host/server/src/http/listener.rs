@@ -4,17 +4,21 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use axum::{Router, body::Body, extract::connect_info::ConnectInfo, http::Request};
+use cardinal_release::OverTls;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
+
+use crate::tls::Door;
 
 /// How many connections one listener serves at a time; a further one waits in the kernel's queue.
 const MOST_CONNECTIONS: usize = 1024;
@@ -47,8 +51,15 @@ pub async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}: is the port free? Change {key} in cardinal.toml"))
 }
 
-/// Serves until stopped; then no connection is taken any more, and those that stand finish their request.
-pub async fn serve(listener: TcpListener, router: Router, requests: Requests, stop: CancellationToken) {
+/// Serves until stopped; then no connection is taken any more, and those that stand finish their request. With a door it
+/// speaks TLS, and requests carry [`cardinal_release::OverTls`].
+pub async fn serve(
+    listener: TcpListener,
+    door: Option<Door>,
+    router: Router,
+    requests: Requests,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -58,9 +69,18 @@ pub async fn serve(listener: TcpListener, router: Router, requests: Requests, st
         };
         match accepted {
             Ok((stream, peer)) => {
-                let serving = connection(stream, peer, router.clone(), stop.clone());
+                let (door, router, stop) = (door.clone(), router.clone(), stop.clone());
                 requests.0.spawn(async move {
-                    serving.await;
+                    let _ = stream.set_nodelay(true);
+                    match door {
+                        None => connection(stream, peer, false, router, stop).await,
+                        // A handshake takes its time, and holds up nobody else: this is the connection's own task.
+                        Some(door) => {
+                            if let Some(stream) = door.enter(stream, peer.ip()).await {
+                                connection(stream, peer, true, router, stop).await;
+                            }
+                        }
+                    }
                     drop(place);
                 });
             }
@@ -72,11 +92,16 @@ pub async fn serve(listener: TcpListener, router: Router, requests: Requests, st
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
-    let _ = stream.set_nodelay(true);
+async fn connection<S>(stream: S, peer: SocketAddr, over_tls: bool, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = router.map_request(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        if over_tls {
+            request.extensions_mut().insert(OverTls);
+        }
         request
     });
     // HTTP/1 alone: with a choice, the time for the head begins only after the first bytes told which it is.

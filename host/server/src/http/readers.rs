@@ -64,6 +64,8 @@ fn view(host: &Host, spec: &Reader) -> ReaderView {
             *value = SettingValue::Text("***".to_owned());
         }
     }
+    // A token is secret; that there is one is not.
+    spec.token = spec.token.and_then(|_| "********".to_owned().try_into().ok());
     ReaderView { status: host.sessions.status(&spec.name), spec }
 }
 

@@ -165,7 +165,7 @@ fn check_readers(host: &Host, current: &Site, changes: &[Change]) -> Result<(), 
             _ => {}
         }
     }
-    let mut ways = BTreeMap::new();
+    let mut ways = readers::Ways::default();
     for reader in after.values() {
         let is_changed = changed.contains(&reader.name);
         let way = match readers::check(&services.drivers, &services.config, reader) {
@@ -177,15 +177,10 @@ fn check_readers(host: &Host, current: &Site, changes: &[Change]) -> Result<(), 
             }
             _ => continue,
         };
-        if let Some(other) = ways.insert(way, &reader.name)
+        if let Some((other, problem)) = ways.add(way, &reader.name)
             && (is_changed || changed.contains(other))
         {
-            problems.push(format!(
-                "readers {:?} and {:?} have the same address {}; a terminal belongs to one reader",
-                other.as_str(),
-                reader.name.as_str(),
-                reader.address
-            ));
+            problems.push(problem);
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(ApiError::refused(problems.join("\n"))) }

@@ -12,15 +12,7 @@ use cardinal_domain::{
 };
 use cardinal_runtime::{DriverSession, SessionError};
 use rand::Rng as _;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    sync::mpsc,
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -28,23 +20,22 @@ use super::{
     clock::{Clock, Due},
     listen::Place,
     status::StatusCell,
+    stream::Stream,
     taps::{Decided, Taps},
+    throttle::{Flood, Meter},
 };
 
-/// How many cards may wait for their verdict before the reader is read more slowly. People show one a second.
-const MOST_WAITING: usize = 16;
-/// How many bytes that had arrived are still taken when a connection ends: what a person showed must not be lost, and a
-/// flood must not keep an ending connection alive.
-const MOST_AT_THE_END: usize = 64 * 1024;
-/// How often a flood is told of.
-const TELL_THROTTLED_EVERY: Duration = Duration::from_secs(60);
+/// What one read counts for at least, in bytes: each is a call of the driver.
+const LEAST_READ: u64 = 64;
+/// How long saying goodbye may take.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why a connection ended.
 pub(super) enum End {
     /// The reader closed it, or the network did.
     Gone(Fault),
     /// A newer connection of the same terminal.
-    Replaced(TcpStream),
+    Replaced(Stream),
     /// The host or the configuration wants it closed.
     Stopped,
     /// The driver asked for it.
@@ -64,19 +55,21 @@ pub(super) struct Connection<'t> {
     pub(super) session: DriverSession,
     pub(super) clock: Clock,
     pub(super) taps: Taps,
-    pub(super) throttled: Option<Instant>,
+    /// What may be read now.
+    pub(super) bytes: Meter,
+    pub(super) flood: Flood,
 }
 
 impl Connection<'_> {
     /// Runs the connection to its end. Every card that was read has been decided about when this returns.
     pub(super) async fn run(
         mut self,
-        stream: TcpStream,
+        mut stream: Stream,
         mut place: Option<&mut Place>,
         commands: &mut mpsc::Receiver<Command>,
         stop: &CancellationToken,
     ) -> End {
-        let (mut read, mut write) = stream.into_split();
+        let most_waiting = size(self.services.config.sessions.cards_waiting);
         // What was meant for an earlier connection is none of this one's business.
         while commands.try_recv().is_ok() {}
         let mut buffer = vec![0; size(self.session.bounds().input_bytes).max(1)];
@@ -85,24 +78,28 @@ impl Connection<'_> {
         let mut input = Some(Input::Connected(random));
         let end = loop {
             if let Some(input) = input.take()
-                && let Err(end) = self.input(input, Some(&mut write)).await
+                && let Err(end) = self.input(input, Some(&mut stream)).await
             {
                 break end;
             }
-            let due = self.clock.next();
-            if self.taps.len() >= MOST_WAITING {
-                self.tell_throttled().await;
+            // A flood stays in the socket, where it slows its sender down.
+            let (is_full, paced) = (self.taps.len() >= most_waiting, self.bytes.wait());
+            if is_full || paced.is_some() {
+                self.throttled(is_full).await;
+            } else if let Some(lasted) = self.flood.over() {
+                self.unthrottled(lasted).await;
             }
+            let due = [self.clock.next(), paced, self.flood.over_at()].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break End::Stopped,
-                stream = next_stream(&mut place) => break End::Replaced(stream),
+                newer = next_stream(&mut place) => break End::Replaced(newer),
                 Some(decided) = self.taps.next() => input = Some(Input::Verdict(decided.verdict)),
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     match self.clock.take_due() {
                         Some(Due::Timer(id)) => input = Some(Input::Timer(id)),
                         Some(Due::Keepalive(bytes)) => {
-                            if let Err(end) = self.send(&mut write, &bytes).await {
+                            if let Err(end) = self.send(&mut stream, &bytes).await {
                                 break end;
                             }
                         }
@@ -110,19 +107,21 @@ impl Connection<'_> {
                     }
                 }
                 Some(command) = commands.recv() => input = Some(Input::Command(command.name, command.arguments)),
-                // A flood stays in the socket, where it slows its sender down.
-                received = read.read(&mut buffer), if self.taps.len() < MOST_WAITING => match received {
+                received = stream.read(&mut buffer), if !is_full && paced.is_none() => match received {
                     Ok(0) => break End::Gone(Fault::new("closed", "the reader closed the connection")),
-                    Ok(length) => input = Some(Input::Received(buffer.get(..length).unwrap_or_default().to_vec())),
+                    Ok(length) => {
+                        self.bytes.take(u64::try_from(length).unwrap_or(u64::MAX).max(LEAST_READ));
+                        input = Some(Input::Received(buffer.get(..length).unwrap_or_default().to_vec()));
+                    }
                     Err(error) => break End::Gone(Fault::new("lost", format!("the connection was lost: {error}"))),
                 },
             }
         };
-        self.finish(end, &read, &mut buffer, &mut write).await
+        self.finish(end, &mut buffer, &mut stream).await
     }
 
     /// Gives the driver one input and carries out what it answers.
-    async fn input(&mut self, input: Input, mut write: Option<&mut OwnedWriteHalf>) -> Result<(), End> {
+    async fn input(&mut self, input: Input, mut write: Option<&mut Stream>) -> Result<(), End> {
         let now = self.clock.now();
         let outputs = self.session.handle(now, input).await.map_err(End::Driver)?;
         for id in self.session.take_late_answers() {
@@ -140,7 +139,7 @@ impl Connection<'_> {
         carried_out
     }
 
-    async fn carry_out(&mut self, now: Millis, output: Output, write: Option<&mut OwnedWriteHalf>) -> Result<(), End> {
+    async fn carry_out(&mut self, now: Millis, output: Output, write: Option<&mut Stream>) -> Result<(), End> {
         match output {
             Output::Send(bytes) => {
                 if let Some(write) = write {
@@ -155,7 +154,7 @@ impl Connection<'_> {
             Output::SetTimer(id, after) => self.clock.set(id, now, after),
             Output::CancelTimer(id) => self.clock.cancel(id),
             Output::Status(report) => {
-                if self.status.reported(&report) {
+                if self.status.reported(&report, size(self.services.config.sessions.facts)) {
                     let level = match report.health {
                         Health::Online => Level::Info,
                         Health::Degraded => Level::Warning,
@@ -185,10 +184,10 @@ impl Connection<'_> {
     }
 
     /// A reader that takes nothing for as long as a dead one would is taken for dead.
-    async fn send(&mut self, write: &mut OwnedWriteHalf, bytes: &[u8]) -> Result<(), End> {
+    async fn send(&mut self, stream: &mut Stream, bytes: &[u8]) -> Result<(), End> {
         let patience = Duration::from_millis(self.spec.link.dead_after_ms);
         let lost = |why: String| End::Gone(Fault::new("lost", why));
-        match tokio::time::timeout(patience, write.write_all(bytes)).await {
+        match tokio::time::timeout(patience, stream.send(bytes)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(lost(format!("the connection was lost: {error}"))),
             Err(_) => Err(lost(format!("the reader took nothing for {patience:?}"))),
@@ -196,21 +195,17 @@ impl Connection<'_> {
     }
 
     /// Takes what had arrived, decides about every card, tells the driver that it is over, and lets go of the connection.
-    async fn finish(
-        mut self,
-        mut end: End,
-        read: &OwnedReadHalf,
-        buffer: &mut [u8],
-        write: &mut OwnedWriteHalf,
-    ) -> End {
+    async fn finish(mut self, mut end: End, buffer: &mut [u8], stream: &mut Stream) -> End {
+        // Nothing more comes: what there is may be decided about as fast as it can be.
+        self.taps.hurry();
         let over = matches!(end, End::Closed(_) | End::Driver(_));
         // Whoever only stopped talking may still listen, and an orderly end leaves time to tell the person.
         let listens = !over && !matches!(&end, End::Gone(fault) if fault.code == "lost");
-        if !over && let Err(other) = self.take_the_rest(read, buffer, listens.then_some(&mut *write)).await {
+        if !over && let Err(other) = self.take_the_rest(buffer, stream, listens).await {
             end = worse(end, other);
         } else if listens {
             while let Some(decided) = self.taps.next().await {
-                if let Err(other) = self.input(Input::Verdict(decided.verdict), Some(write)).await {
+                if let Err(other) = self.input(Input::Verdict(decided.verdict), Some(&mut *stream)).await {
                     end = worse(end, other);
                     break;
                 }
@@ -228,7 +223,10 @@ impl Connection<'_> {
             self.tell(failure(&self.spec.name, &self.label, self.trace, &error)).await;
         }
         // Closed before the rest is waited for, so that the reader can call again.
-        let _ = write.shutdown().await;
+        let _ = tokio::time::timeout(FAREWELL, stream.close()).await;
+        if let Some(lasted) = self.flood.end() {
+            self.unthrottled(lasted).await;
+        }
         while let Some(Decided { verdict, trace }) = self.taps.next().await {
             let message = format!("{} was gone before its verdict ({}) could be told", self.spec.name, verdict.code);
             self.tell(EventBody::new(trace, EventKind::VerdictLate, message)).await;
@@ -236,29 +234,22 @@ impl Connection<'_> {
         end
     }
 
-    /// Gives the driver the bytes that had arrived before the end; `write` where the reader may still listen.
-    async fn take_the_rest(
-        &mut self,
-        read: &OwnedReadHalf,
-        buffer: &mut [u8],
-        mut write: Option<&mut OwnedWriteHalf>,
-    ) -> Result<(), End> {
+    /// Gives the driver the bytes that had arrived before the end, and tells the reader what comes of them if it listens.
+    async fn take_the_rest(&mut self, buffer: &mut [u8], stream: &mut Stream, listens: bool) -> Result<(), End> {
+        let limits = &self.services.config.sessions;
+        let (most_waiting, most) = (size(limits.cards_waiting), size(limits.rest_bytes));
         let mut taken = 0;
-        while taken < MOST_AT_THE_END {
-            if self.taps.len() >= MOST_WAITING {
+        while taken < most {
+            if self.taps.len() >= most_waiting {
                 let Some(decided) = self.taps.next().await else { continue };
-                self.input(Input::Verdict(decided.verdict), write.as_deref_mut()).await?;
+                self.input(Input::Verdict(decided.verdict), listens.then_some(&mut *stream)).await?;
                 continue;
             }
-            match read.try_read(buffer) {
-                Ok(length) if length > 0 => {
-                    taken += length;
-                    let bytes = buffer.get(..length).unwrap_or_default().to_vec();
-                    self.input(Input::Received(bytes), write.as_deref_mut()).await?;
-                }
-                // Nothing more, or an error that the end already tells of.
-                _ => break,
-            }
+            // None: nothing more, or an error that the end already tells of.
+            let Some(length) = stream.read_now(buffer) else { break };
+            taken += length;
+            let bytes = buffer.get(..length).unwrap_or_default().to_vec();
+            self.input(Input::Received(bytes), listens.then_some(&mut *stream)).await?;
         }
         Ok(())
     }
@@ -274,16 +265,28 @@ impl Connection<'_> {
         self.tell(EventBody::new(self.trace, EventKind::ReaderLog, line).level(level)).await;
     }
 
-    async fn tell_throttled(&mut self) {
-        if self.throttled.is_some_and(|at| at.elapsed() < TELL_THROTTLED_EVERY) {
+    /// A bound was crossed: told at the beginning of a flood.
+    async fn throttled(&mut self, cards: bool) {
+        if !self.flood.crossed() {
             return;
         }
-        self.throttled = Some(Instant::now());
-        let message = format!(
-            "{} shows cards faster than they can be decided about; it is read more slowly ({MOST_WAITING} wait)",
-            self.spec.name
-        );
-        self.tell(EventBody::new(self.trace, EventKind::ReaderThrottled, message)).await;
+        self.status.throttled();
+        let (name, limits) = (&self.spec.name, &self.services.config.sessions);
+        let (message, bound, limit) = if cards {
+            let message = format!("{name} shows cards faster than they are decided about; it is read more slowly");
+            (message, "cards_waiting", limits.cards_waiting)
+        } else {
+            let message = format!("{name} sends more than is taken from one reader; it is read more slowly");
+            (message, "bytes_per_second", limits.bytes_per_second)
+        };
+        let event = EventBody::new(self.trace, EventKind::ReaderThrottled, message);
+        self.tell(event.fact("bound", bound).fact("limit", limit.to_string())).await;
+    }
+
+    async fn unthrottled(&mut self, lasted: Duration) {
+        self.status.unthrottled();
+        let message = format!("the flood of {} is over; it lasted {lasted:.1?}", self.spec.name);
+        self.tell(EventBody::new(self.trace, EventKind::ReaderUnthrottled, message)).await;
     }
 
     async fn tell(&mut self, event: EventBody) {
@@ -316,7 +319,7 @@ pub(super) fn failure(reader: &ReaderName, label: &str, trace: TraceId, error: &
 }
 
 /// A newer connection of the terminal; never for a reader that is dialled.
-async fn next_stream(place: &mut Option<&mut Place>) -> TcpStream {
+async fn next_stream(place: &mut Option<&mut Place>) -> Stream {
     match place {
         Some(place) => place.next().await,
         None => std::future::pending().await,

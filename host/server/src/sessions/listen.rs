@@ -1,56 +1,41 @@
 //! Terminals that dial us: one listener for each address of ours, shared by the readers behind it.
 //!
-//! A terminal is known by the pair of our port and its source address. A newer connection of the same pair replaces the
-//! older: the terminal rebooted, and the old connection is a corpse. Connections of nobody are closed and told of at most
-//! once a minute each.
+//! A terminal is known by the pair of our port and its source address, and by its token where readers have one. A newer
+//! connection of the same terminal replaces the older: it rebooted, and the old connection is a corpse. Connections of
+//! nobody are closed and told of at most once a minute each.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use cardinal_domain::{
-    event::{EventBody, EventKind},
-    names::TraceId,
-};
 use cardinal_store::Store;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Notify,
-    task::JoinHandle,
-};
+use tokio::{net::TcpListener, task::JoinHandle};
 
-/// How often a terminal at an unknown address is told of.
-const TELL_EVERY: Duration = Duration::from_secs(60);
-/// How many unknown addresses are remembered as told.
-const MOST_TOLD: usize = 1024;
-/// How long to wait after a failed accept (no file descriptors left, as a rule).
-const AFTER_ERROR: Duration = Duration::from_millis(200);
+use super::{
+    callers::Callers,
+    routes::{Clash, Slot},
+    stream::Stream,
+};
+use crate::{config::CallerLimits, readers::Listen, tls::Tls};
 
 /// A port that was just given up is free a moment later.
-const BIND_TRIES: u32 = 25;
-const BIND_PAUSE: Duration = Duration::from_millis(20);
-
-type Routes = Arc<Mutex<HashMap<IpAddr, Arc<Slot>>>>;
-
-/// Where a terminal's newest connection waits for its session.
-#[derive(Default)]
-struct Slot {
-    newest: Mutex<Option<TcpStream>>,
-    came: Notify,
-}
+const TRIES: u32 = 25;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// All listeners of the host.
 pub struct Listeners {
     store: Store,
+    tls: Arc<Tls>,
+    limits: CallerLimits,
     open: Mutex<HashMap<SocketAddr, Listener>>,
 }
 
 struct Listener {
-    routes: Routes,
+    callers: Arc<Callers>,
     task: JoinHandle<()>,
 }
 
@@ -59,129 +44,98 @@ struct Listener {
 pub(super) enum ListenError {
     #[error("cannot listen on {0}: is the address this machine's, and the port free?")]
     Bind(SocketAddr, #[source] io::Error),
-    #[error("another reader already listens on {0} for {1}")]
+    #[error("another reader already listens on {0} for {1}; with a token each, readers can share an address")]
     Taken(SocketAddr, IpAddr),
+    #[error("another reader that listens on {0} for {1} has the same token")]
+    SameToken(SocketAddr, IpAddr),
+    #[error("the other readers that listen on {0} say tls = {1}; a listen address speaks TLS or it does not")]
+    Mixed(SocketAddr, bool),
 }
 
 /// A reader's place at a listener; given up when dropped.
 pub(super) struct Place {
-    listeners: Arc<super::Services>,
-    ours: SocketAddr,
-    theirs: IpAddr,
+    services: Arc<super::Services>,
+    way: Listen,
     slot: Arc<Slot>,
 }
 
 impl Listeners {
-    pub fn new(store: Store) -> Self {
-        Self { store, open: Mutex::default() }
+    pub fn new(store: Store, tls: Arc<Tls>, limits: CallerLimits) -> Self {
+        Self { store, tls, limits, open: Mutex::default() }
     }
 }
 
 impl Place {
-    /// A place for the reader that calls from `theirs`; the listener is opened if it is the first.
-    pub(super) async fn take(
-        services: &Arc<super::Services>,
-        ours: SocketAddr,
-        theirs: IpAddr,
-    ) -> Result<Self, ListenError> {
+    /// A place for the reader that calls this way; the listener is opened if it is the first.
+    pub(super) async fn take(services: &Arc<super::Services>, way: &Listen) -> Result<Self, ListenError> {
         let mut tries = 0;
         loop {
-            if let Some(slot) = services.listeners.join(ours, theirs)? {
-                return Ok(Self { listeners: Arc::clone(services), ours, theirs, slot });
+            let error = match services.listeners.join(way) {
+                Ok(Some(slot)) => return Ok(Self { services: Arc::clone(services), way: way.clone(), slot }),
+                // The readers of this port may be just changing, this one the first of them.
+                Err(error) => error,
+                Ok(None) => match TcpListener::bind(way.ours).await {
+                    Ok(listener) => {
+                        services.listeners.add(listener, way);
+                        continue;
+                    }
+                    // Another reader of this port was faster, or the one before is just letting go.
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => ListenError::Bind(way.ours, error),
+                    Err(error) => return Err(ListenError::Bind(way.ours, error)),
+                },
+            };
+            if tries >= TRIES {
+                return Err(error);
             }
-            match TcpListener::bind(ours).await {
-                Ok(listener) => services.listeners.add(listener, ours),
-                // Another reader of this port was faster, or the one before is just letting go.
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < BIND_TRIES => {
-                    tries += 1;
-                    tokio::time::sleep(BIND_PAUSE).await;
-                }
-                Err(error) => return Err(ListenError::Bind(ours, error)),
-            }
+            tries += 1;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// The terminal's newest connection.
-    pub(super) async fn next(&mut self) -> TcpStream {
-        loop {
-            if let Some(stream) = self.slot.newest.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                return stream;
-            }
-            self.slot.came.notified().await;
-        }
+    /// The terminal's newest connection; waits for it.
+    pub(super) async fn next(&mut self) -> Stream {
+        self.slot.next().await
+    }
+
+    /// The terminal's newest connection, if there is one by now.
+    pub(super) fn newer(&mut self) -> Option<Stream> {
+        self.slot.take()
     }
 }
 
 impl Listeners {
     /// A slot at the listener of this address; none where it is not open.
-    fn join(&self, ours: SocketAddr, theirs: IpAddr) -> Result<Option<Arc<Slot>>, ListenError> {
+    fn join(&self, way: &Listen) -> Result<Option<Arc<Slot>>, ListenError> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(listener) = open.get(&ours) else { return Ok(None) };
-        let mut routes = listener.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        match routes.entry(theirs) {
-            Entry::Occupied(_) => Err(ListenError::Taken(ours, theirs)),
-            Entry::Vacant(place) => Ok(Some(Arc::clone(place.insert(Arc::default())))),
+        let Some(listener) = open.get(&way.ours) else { return Ok(None) };
+        let mut routes = listener.callers.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        match routes.join(way.theirs, way.tls, way.token.as_ref()) {
+            Ok(slot) => Ok(Some(slot)),
+            Err(Clash::Tls) => Err(ListenError::Mixed(way.ours, routes.tls)),
+            Err(Clash::Address) => Err(ListenError::Taken(way.ours, way.theirs)),
+            Err(Clash::Token) => Err(ListenError::SameToken(way.ours, way.theirs)),
         }
     }
 
-    fn add(&self, listener: TcpListener, ours: SocketAddr) {
-        let routes = Routes::default();
-        let task = tokio::spawn(accept(listener, Arc::clone(&routes), self.store.clone(), ours));
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(ours, Listener { routes, task });
+    fn add(&self, listener: TcpListener, way: &Listen) {
+        let tls = way.tls.then(|| Arc::clone(&self.tls));
+        let callers = Arc::new(Callers::new(way.ours, tls, self.store.clone(), &self.limits));
+        let task = tokio::spawn(Arc::clone(&callers).accept(listener));
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(way.ours, Listener { callers, task });
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.listeners.listeners.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(listener) = open.get(&self.ours) {
-            let empty = {
-                let mut routes = listener.routes.lock().unwrap_or_else(PoisonError::into_inner);
-                routes.remove(&self.theirs);
-                routes.is_empty()
+        let mut open = self.services.listeners.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listener) = open.get(&self.way.ours) {
+            let is_empty = {
+                let mut routes = listener.callers.routes.lock().unwrap_or_else(PoisonError::into_inner);
+                routes.leave(self.way.theirs, self.way.token.as_ref())
             };
-            if empty {
+            if is_empty {
                 listener.task.abort();
-                open.remove(&self.ours);
-            }
-        }
-    }
-}
-
-async fn accept(listener: TcpListener, routes: Routes, store: Store, ours: SocketAddr) {
-    let mut told: HashMap<IpAddr, Instant> = HashMap::new();
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%ours, %error, "a terminal could not be accepted");
-                tokio::time::sleep(AFTER_ERROR).await;
-                continue;
-            }
-        };
-        let address = peer.ip().to_canonical();
-        let route = routes.lock().unwrap_or_else(PoisonError::into_inner).get(&address).cloned();
-        if let Some(route) = route {
-            // One that waits is older, and so a corpse.
-            *route.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
-            route.came.notify_one();
-            continue;
-        }
-        drop(stream);
-        let now = Instant::now();
-        if told.get(&address).is_none_or(|last| now.duration_since(*last) >= TELL_EVERY) {
-            if told.len() >= MOST_TOLD {
-                told.retain(|_, last| now.duration_since(*last) < TELL_EVERY);
-            }
-            if told.len() < MOST_TOLD {
-                told.insert(address, now);
-                let message = format!(
-                    "a terminal at {address} dialled {ours}, but no reader has that address; add one with listen = \"{ours}\" and address = \"{address}\""
-                );
-                let event = EventBody::new(TraceId::new(), EventKind::TerminalRefused, message);
-                if let Err(error) = store.record(vec![event.fact("address", address.to_string())]).await {
-                    tracing::error!(error = &error as &dyn std::error::Error, "an event was lost");
-                }
+                open.remove(&self.way.ours);
             }
         }
     }

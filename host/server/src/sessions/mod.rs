@@ -5,14 +5,20 @@
 //! business, who gets the jobs the release engine's.
 
 mod backoff;
+mod callers;
 mod clock;
 mod connection;
 mod dial;
+mod first_line;
 mod listen;
 mod reader;
+mod refused;
+mod routes;
 mod socket;
 mod status;
+mod stream;
 mod taps;
+mod throttle;
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +26,7 @@ use std::{
 };
 
 use cardinal_desk::Desk;
-use cardinal_domain::{driver::Pair, event::EventBody, names::ReaderName, site::Reader};
+use cardinal_domain::{bounds::size, driver::Pair, event::EventBody, names::ReaderName, site::Reader};
 use cardinal_release::Release;
 use cardinal_store::Store;
 use tokio::{
@@ -34,9 +40,6 @@ pub use status::{Phase, ReaderStatus};
 
 use self::{reader::ReaderTask, status::StatusCell};
 use crate::{config::Config, drivers::Drivers, memory::Memory};
-
-/// How many of an operator's commands may wait for a reader.
-const COMMANDS_WAITING: usize = 8;
 
 /// What every session needs.
 pub struct Services {
@@ -133,7 +136,7 @@ impl Sessions {
     }
 
     fn start(&self, spec: &Reader, before: Option<JoinHandle<()>>) -> Running {
-        let (commands, receiver) = mpsc::channel(COMMANDS_WAITING);
+        let (commands, receiver) = mpsc::channel(size(self.services.config.sessions.commands_waiting));
         let stop = CancellationToken::new();
         let status = StatusCell::new(spec);
         let task = ReaderTask::new(Arc::clone(&self.services), spec.clone(), stop.clone(), receiver, status.clone());

@@ -1,6 +1,6 @@
 //! One reader for as long as it is configured: connection after connection, for ever.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use cardinal_domain::{
     driver::Context,
@@ -9,7 +9,7 @@ use cardinal_domain::{
     site::{Device, Reader},
 };
 use cardinal_runtime::{Driver, DriverSession, SessionError};
-use tokio::{net::TcpStream, sync::mpsc, time::Instant};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -21,9 +21,22 @@ use super::{
     listen::Place,
     socket,
     status::StatusCell,
+    stream::Stream,
     taps::Taps,
+    throttle::{Flood, Meter},
 };
-use crate::readers::{self, Prepared, Way};
+use crate::readers::{self, Listen, Prepared, Way};
+
+/// How many connections a terminal that calls may make at once: restarts, a bad cable.
+const CALLS_AT_ONCE: u64 = 10;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How often a terminal calls.
+struct Calls {
+    meter: Meter,
+    flood: Flood,
+}
 
 pub(super) struct ReaderTask {
     services: Arc<Services>,
@@ -50,7 +63,8 @@ impl ReaderTask {
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(&self.spec.link);
         let mut place = None;
-        let mut waiting: Option<TcpStream> = None;
+        let mut waiting: Option<Stream> = None;
+        let mut calls = self.calls();
         loop {
             // Looked up for each connection, so that a driver installed meanwhile is used from the next one on.
             let prepared = match readers::check(&self.services.drivers, &self.services.config, &self.spec) {
@@ -58,19 +72,24 @@ impl ReaderTask {
                 Err(problem) => return self.misconfigured(&problem).await,
             };
             self.status.runs(prepared.driver.label(), prepared.commands.clone());
-            let stream = match (&prepared.way, waiting.take()) {
+            let mut stream = match (&prepared.way, waiting.take()) {
                 (_, Some(stream)) => stream,
                 (Way::Dial(address), None) => match self.dial(address, &mut backoff).await {
+                    Some(stream) => stream.into(),
+                    None => return,
+                },
+                (Way::Listen(way), None) => match self.next_caller(&mut place, way, &mut backoff).await {
                     Some(stream) => stream,
                     None => return,
                 },
-                (Way::Listen(ours, theirs), None) => {
-                    match self.next_caller(&mut place, *ours, *theirs, &mut backoff).await {
-                        Some(stream) => stream,
-                        None => return,
-                    }
-                }
             };
+            if let Some(place) = &mut place {
+                if !self.paced(&mut calls).await {
+                    return;
+                }
+                // Whoever called again meanwhile has given this connection up.
+                stream = place.newer().unwrap_or(stream);
+            }
             let started = Instant::now();
             let end = match self.connection(prepared, stream, place.as_mut()).await {
                 Ok(end) => end,
@@ -93,7 +112,7 @@ impl ReaderTask {
     }
 
     /// Dials until it works; none: stopped.
-    async fn dial(&mut self, address: &str, backoff: &mut Backoff) -> Option<TcpStream> {
+    async fn dial(&mut self, address: &str, backoff: &mut Backoff) -> Option<tokio::net::TcpStream> {
         loop {
             let tried = tokio::select! {
                 () = self.stop.cancelled() => return None,
@@ -110,13 +129,7 @@ impl ReaderTask {
     }
 
     /// Waits for the terminal to dial; none: stopped.
-    async fn next_caller(
-        &mut self,
-        place: &mut Option<Place>,
-        ours: std::net::SocketAddr,
-        theirs: IpAddr,
-        backoff: &mut Backoff,
-    ) -> Option<TcpStream> {
+    async fn next_caller(&mut self, place: &mut Option<Place>, way: &Listen, backoff: &mut Backoff) -> Option<Stream> {
         loop {
             if let Some(place) = place {
                 return tokio::select! {
@@ -124,7 +137,7 @@ impl ReaderTask {
                     stream = place.next() => Some(stream),
                 };
             }
-            match Place::take(&self.services, ours, theirs).await {
+            match Place::take(&self.services, way).await {
                 Ok(taken) => *place = Some(taken),
                 Err(error) => {
                     self.unreachable(&format!("{:#}", anyhow::Error::from(error))).await;
@@ -136,15 +149,48 @@ impl ReaderTask {
         }
     }
 
+    /// What a terminal that calls may call.
+    fn calls(&self) -> Calls {
+        let limits = &self.services.config.sessions;
+        Calls {
+            meter: Meter::new(limits.connections_per_minute, SECOND * 60, CALLS_AT_ONCE),
+            flood: Flood::new(limits.calm_ms),
+        }
+    }
+
+    /// Waits until the terminal may have its next connection. False: stopped.
+    async fn paced(&self, calls: &mut Calls) -> bool {
+        calls.meter.take(1);
+        let name = &self.spec.name;
+        if let Some(at) = calls.meter.wait() {
+            if calls.flood.crossed() {
+                self.status.throttled();
+                let message = format!("{name} calls again and again; its connections are taken more slowly");
+                let limit = self.services.config.sessions.connections_per_minute.to_string();
+                let event = self.event(TraceId::new(), EventKind::ReaderThrottled, message);
+                self.services.tell(event.fact("bound", "connections_per_minute").fact("limit", limit)).await;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return false,
+                () = tokio::time::sleep_until(at) => {}
+            }
+        } else if let Some(lasted) = calls.flood.over() {
+            self.status.unthrottled();
+            let message = format!("{name} no longer calls again and again; that lasted {lasted:.1?}");
+            self.services.tell(self.event(TraceId::new(), EventKind::ReaderUnthrottled, message)).await;
+        }
+        true
+    }
+
     async fn connection(
         &mut self,
         prepared: Prepared,
-        stream: TcpStream,
+        stream: Stream,
         place: Option<&mut Place>,
     ) -> Result<End, SessionError> {
         let trace = TraceId::new();
-        let peer = stream.peer_addr().map(|peer| peer.to_string()).unwrap_or_default();
-        if let Err(error) = socket::prepare(&stream, &self.spec.link) {
+        let peer = stream.socket().peer_addr().map(|peer| peer.to_string()).unwrap_or_default();
+        if let Err(error) = socket::prepare(stream.socket(), &self.spec.link) {
             tracing::warn!(reader = %self.spec.name, %error, "a dead peer will be noticed late: socket options were refused");
         }
         let driver = &prepared.driver;
@@ -155,6 +201,7 @@ impl ReaderTask {
         self.services.tell(event.fact("driver", &*label)).await;
         let ended = match self.open(driver, &prepared).await {
             Ok(Some((session, device))) => {
+                let limits = &self.services.config.sessions;
                 let connection = Connection {
                     services: &self.services,
                     spec: &self.spec,
@@ -164,7 +211,8 @@ impl ReaderTask {
                     session,
                     clock: Clock::new(),
                     taps: Taps::new(Arc::clone(&self.services), self.spec.name.clone(), device),
-                    throttled: None,
+                    bytes: Meter::new(limits.bytes_per_second, SECOND, limits.bytes_per_second),
+                    flood: Flood::new(limits.calm_ms),
                 };
                 Ok(connection.run(stream, place, &mut self.commands, &self.stop).await)
             }

@@ -47,6 +47,12 @@ pub struct ReaderStatus {
     pub cards: u64,
     /// When it showed the last one.
     pub last_card: Option<Timestamp>,
+    /// Since when it is read more slowly, because it sends too much; none while it does not.
+    #[serde(default)]
+    pub throttled: Option<Timestamp>,
+    /// How often that was since the host started.
+    #[serde(default)]
+    pub throttles: u64,
     /// What went wrong last.
     pub last_error: Option<String>,
     /// When that was.
@@ -70,6 +76,8 @@ impl StatusCell {
             connects: 0,
             cards: 0,
             last_card: None,
+            throttled: None,
+            throttles: 0,
             last_error: None,
             last_error_at: None,
         };
@@ -132,8 +140,22 @@ impl StatusCell {
         });
     }
 
-    /// What the driver reports. True: the health is another than before, which is worth an event.
-    pub(super) fn reported(&self, report: &Status) -> bool {
+    /// A flood began.
+    pub(super) fn throttled(&self) {
+        self.change(|status| {
+            status.throttled = Some(Timestamp::now());
+            status.throttles += 1;
+        });
+    }
+
+    /// A flood is over.
+    pub(super) fn unthrottled(&self) {
+        self.change(|status| status.throttled = None);
+    }
+
+    /// What the driver reports, of which this many facts are kept: they add up over a session, and a driver may go mad.
+    /// True: the health is another than before, which is worth an event.
+    pub(super) fn reported(&self, report: &Status, most_facts: usize) -> bool {
         let mut cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let status = &mut cell.0;
         let news = status.health != Some(report.health) || status.reason != report.reason;
@@ -142,13 +164,17 @@ impl StatusCell {
         for (key, value) in &report.facts {
             if value.is_empty() {
                 status.facts.remove(key);
-            } else if status.facts.len() < MOST_FACTS || status.facts.contains_key(key) {
-                status.facts.insert(key.clone(), value.clone());
+            } else if status.facts.len() < most_facts || status.facts.contains_key(key) {
+                status.facts.insert(cut(key), cut(value));
             }
         }
         news
     }
 }
 
-/// How many facts of a reader are kept: they add up over a session, and a driver may go mad.
-const MOST_FACTS: usize = 64;
+/// The longest part of a fact that is kept, in characters: it is for people to read.
+const LONGEST_FACT: usize = 1_024;
+
+fn cut(text: &str) -> String {
+    text.chars().take(LONGEST_FACT).collect()
+}

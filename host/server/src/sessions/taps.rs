@@ -1,6 +1,6 @@
 //! The cards of one connection on their way through the desk, one after the other in the order in which they were shown.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use cardinal_domain::{
     driver::{CardRead, Id, Verdict, VerdictCode},
@@ -10,7 +10,7 @@ use cardinal_domain::{
 };
 use tokio::task::JoinHandle;
 
-use super::Services;
+use super::{Services, throttle::Meter};
 
 /// A verdict, and the trace it belongs to.
 pub(super) struct Decided {
@@ -34,12 +34,21 @@ pub(super) struct Taps {
     waiting: VecDeque<Shown>,
     /// A task of its own: it goes on, and lets go of the store, while the session is busy with something else.
     current: Option<(Id, TraceId, JoinHandle<Verdict>)>,
+    /// How fast they may be decided about; none: as fast as can be.
+    pace: Option<Meter>,
 }
 
 impl Taps {
     /// Of this reader, which stands at this device.
     pub(super) fn new(services: Arc<Services>, reader: ReaderName, device: Device) -> Self {
-        Self { services, reader, device, waiting: VecDeque::new(), current: None }
+        let cards = services.config.sessions.cards_per_second;
+        let pace = Some(Meter::new(cards, Duration::from_secs(1), cards));
+        Self { services, reader, device, waiting: VecDeque::new(), current: None, pace }
+    }
+
+    /// What waits is no longer held back.
+    pub(super) fn hurry(&mut self) {
+        self.pace = None;
     }
 
     pub(super) fn push(&mut self, read: CardRead) {
@@ -57,6 +66,15 @@ impl Taps {
     /// The next verdict; none where no card waits. Nothing is lost when this is dropped half way.
     pub(super) async fn next(&mut self) -> Option<Decided> {
         if self.current.is_none() {
+            if self.waiting.is_empty() {
+                return None;
+            }
+            if let Some(pace) = &mut self.pace {
+                if let Some(at) = pace.wait() {
+                    tokio::time::sleep_until(at).await;
+                }
+                pace.take(1);
+            }
             let shown = self.waiting.pop_front()?;
             let (swipe, trace) = (shown.read.swipe, shown.trace);
             let deciding = tokio::spawn(decide(Arc::clone(&self.services), self.reader.clone(), shown));
