@@ -47,6 +47,8 @@ impl Host {
 
     /// A new host that does not run yet.
     pub async fn init() -> Self {
+        // For this process's own HTTP clients; an error says that there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::Builder::new().prefix("cardinal-test-").tempdir().expect("a temporary folder");
         cli::cardinal(&["init".as_ref(), folder.path().as_os_str()]).await.ok();
         // A folder of its own: the guests that misbehave lie beside the first-party drivers and are no part of a host.

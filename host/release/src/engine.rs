@@ -65,6 +65,8 @@ impl Release {
             }
             spool.mark().map_err(spool_error)?;
         }
+        // The HTTP client takes the process's; an error says that there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .connect_timeout(options.limits.connect_timeout())
             // A printer chooses no other address for us, and no environment variable a way through somebody else.

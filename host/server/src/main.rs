@@ -22,6 +22,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    // One TLS library for the whole process; an error says that it has one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match cli::run(cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
