@@ -4,7 +4,9 @@
 mod bad_input;
 mod changes;
 mod command_line;
+mod disk;
 mod drivers;
+mod kill;
 mod listen;
 mod printer;
 mod queues;
