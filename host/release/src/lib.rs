@@ -10,6 +10,8 @@ mod delivery;
 mod engine;
 mod error;
 mod follow;
+#[doc(hidden)]
+pub mod fuzzing;
 mod ipp;
 mod message;
 mod options;

@@ -4,6 +4,7 @@
 //! printer's list (see [`seen`]). Everything a printer answers is hostile: bounded, typed, and shown only as plain cut text.
 //! It can lead us to no other address.
 
+pub(crate) mod fuzz;
 mod seen;
 
 use std::{

@@ -5,6 +5,7 @@
 //! jobs by mistake. What comes out at a printer is decided by cards.
 
 mod call;
+pub(crate) mod fuzz;
 mod jobs;
 mod media;
 mod printer;
