@@ -167,7 +167,7 @@ async fn a_host_that_cannot_write_at_its_start_says_so_and_ends() {
     disks.make_room(&data);
     disks.read_only(&data);
     let read_only = host.complaint().await;
-    assert!(read_only.contains("cardinal.db"), "{read_only}");
+    assert!(read_only.contains("Read-only file system"), "{read_only}");
     disks.writable(&data);
     disks.read_only(&spool);
     // The spool is there and marked: what is held is told, and new jobs are refused.
