@@ -114,6 +114,19 @@ impl Api {
         }
     }
 
+    /// Tells each event behind this place as it is committed, until the host is gone.
+    pub async fn follow(&self, after: i64, mut tell: impl FnMut(Event)) {
+        let mut stream = self.open(&format!("event/stream?after={after}")).await;
+        let mut pending = Vec::new();
+        while let Ok(Some(chunk)) = stream.chunk().await {
+            pending.extend_from_slice(&chunk);
+            while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = pending.drain(..=end).collect();
+                tell(serde_json::from_slice(&line).expect("an event a line"));
+            }
+        }
+    }
+
     /// The events so far, for people.
     async fn told(&self) -> String {
         let line = |event: &Event| format!("  {:>4} {:20} {}", event.seq, event.body.kind, event.body.message);

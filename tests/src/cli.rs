@@ -59,6 +59,11 @@ pub async fn run(command: &mut Command) -> Answer {
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARDINAL_")) {
         command.env_remove(name);
     }
+    run_as_it_is(command).await
+}
+
+/// The same with the environment that the command has.
+pub async fn run_as_it_is(command: &mut Command) -> Answer {
     let shown = format!("{:?}", command.as_std());
     let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = match tokio::time::timeout(LONGEST, running).await {

@@ -4,7 +4,9 @@
 //! logs is kept in a file, and its end is shown where a test fails.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     fs::File,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -28,6 +30,8 @@ pub struct Host {
     // Before the folder: the process goes first.
     running: Option<Running>,
     environment: Vec<(String, String)>,
+    /// The program and what stands before its arguments, where it is not `cardinal` alone.
+    run_by: Option<Vec<OsString>>,
     folder: TempDir,
 }
 
@@ -66,13 +70,24 @@ impl Host {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec();
-        Self { running: None, environment, folder }
+        Self { running: None, environment, run_by: None, folder }
     }
 
     /// Sets an environment variable for the next [`serve`](Self::serve).
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// From now on it is run by this command, which ends in the program `cardinal`.
+    pub fn run_by(&mut self, command: &Command) {
+        self.run_by = Some([command.get_program()].into_iter().chain(command.get_args()).map(OsString::from).collect());
+    }
+
+    /// Runs the host, which must end by itself, and gives what it complains of.
+    pub async fn complaint(&self) -> String {
+        let mut command = tokio::process::Command::from(self.serve_command());
+        cli::run_as_it_is(&mut command).await.refused()
     }
 
     /// Adds lines to `cardinal.toml`.
@@ -110,7 +125,11 @@ impl Host {
 
     /// `cardinal serve` as a command, for tests of hosts that do not come up.
     pub fn serve_command(&self) -> Command {
-        let mut command = Command::new(program::ours("cardinal", "cardinal-server"));
+        let ours = || vec![program::ours("cardinal", "cardinal-server").into()];
+        let words = self.run_by.clone().unwrap_or_else(ours);
+        let mut words = words.iter();
+        let mut command = Command::new(words.next().expect("a program"));
+        command.args(words);
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARDINAL_")) {
             command.env_remove(name);
         }

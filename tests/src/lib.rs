@@ -8,11 +8,13 @@
 pub mod api;
 pub mod cli;
 pub mod cups;
+pub mod disk;
 pub mod document;
 pub mod host;
 pub mod ipp_client;
 pub mod ipp_printer;
 pub mod ipptool;
+pub mod kill;
 pub mod network;
 pub mod port;
 pub mod postgres;

@@ -41,6 +41,11 @@ pub fn reader(name: &str, address: SocketAddr, settings: &str) -> String {
     of_driver("cardinal/generic", "generic", name, address, settings)
 }
 
+/// A reader of Generic mode at this device.
+pub fn reader_at(name: &str, device: &str, address: SocketAddr, settings: &str) -> String {
+    reader(name, address, settings).replace("device = \"floor-2-east\"", &format!("device = {device:?}"))
+}
+
 /// The same of any driver.
 pub fn of_driver(driver: &str, mode: &str, name: &str, address: SocketAddr, settings: &str) -> String {
     format!(

@@ -9,6 +9,8 @@ mod bench;
 mod checks;
 mod demo;
 mod drivers;
+mod fuzz;
+mod kill;
 mod process;
 mod setup;
 mod steps;
@@ -50,6 +52,28 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         argument: Vec<String>,
     },
+    /// Look for inputs that break a parser of outside bytes
+    #[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz ipp-request --seconds 600")]
+    Fuzz {
+        /// The target, a folder of tests/fuzz/corpus; all when none is given
+        target: Option<String>,
+        /// How long each target looks
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// Kill the host again and again while people print, and judge what became of their jobs
+    #[command(after_help = "Examples:\n  cargo xtask kill --times 200\n  cargo xtask kill --times 50 --seed 7")]
+    Kill {
+        /// How often
+        #[arg(long, default_value_t = 200)]
+        times: u32,
+        /// What is left to chance depends on this number; one that failed is printed with the failure
+        #[arg(long)]
+        seed: Option<u64>,
+        /// The `store.url` of the host, an empty database; without it the host keeps its own
+        #[arg(long)]
+        store_url: Option<String>,
+    },
     /// Install the programs that the tests talk to (Debian packages), as far as they are missing
     Setup,
     /// Compile the drivers (and the guests of the tests) to WebAssembly components
@@ -76,6 +100,8 @@ fn run(command: Command) -> Result<()> {
         Command::Demo { once } => demo::run(&workspace, once),
         Command::Test => checks::run(&workspace),
         Command::Bench { argument } => bench::run(&workspace, &argument),
+        Command::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
+        Command::Kill { times, seed, store_url } => kill::run(&workspace, times, seed, store_url.as_deref()),
         Command::Setup => setup::run(),
         Command::Drivers { package } => drivers::build(&workspace, &package),
     }

@@ -8,6 +8,9 @@
 //! from its lists without having been seen to fail, is taken to be done, provided that the printer says that it has run
 //! without a break since (`printer-up-time`): one that was switched off in the middle forgets its jobs, too. A job that was
 //! never seen at work, or whose printer had stopped (`processing-stopped`), is in doubt.
+//!
+//! So is one that the host was still sending when it stopped: printers (`ippeveprinter`, for one) take a document that broke
+//! off for a whole one, print what came, and list the job as completed.
 
 use std::{
     sync::Arc,
@@ -78,6 +81,8 @@ async fn watch(engine: &Engine, spec: &Printer, printer: &IppPrinter<'_>, work: 
     let mut pauses = engine.limits.polling();
     let mut remote = job.remote;
     let mut taken = job.state == JobState::Printing;
+    // Nobody knows how much of it came. It stays `sending` until it is in doubt, or the next start would know less still.
+    let cut = work.taken_up && !taken;
     let mut last_at_work = None;
     let mut told = false;
     loop {
@@ -85,12 +90,18 @@ async fn watch(engine: &Engine, spec: &Printer, printer: &IppPrinter<'_>, work: 
             Ok(Some(seen)) => {
                 heard = Instant::now();
                 remote = seen.id.or(remote);
-                if !taken {
+                if !taken && !cut {
                     engine.commit(work.trace, job.id, JobInput::Accepted { remote }).await;
                     taken = true;
                 }
                 match seen.verdict() {
                     Verdict::Going => last_at_work = seen.is_at_work().then(Instant::now),
+                    Verdict::Done if cut => {
+                        let printer = printer.title();
+                        return doubtful(format!(
+                            "the host stopped while it was sent; {printer} may not have all of it"
+                        ));
+                    }
                     Verdict::Done => return JobInput::Done,
                     Verdict::Failed { reason, maybe_printed } => {
                         let reason = format!("{} {reason}", printer.title());

@@ -10,6 +10,8 @@ mod delivery;
 mod engine;
 mod error;
 mod follow;
+#[doc(hidden)]
+pub mod fuzzing;
 mod ipp;
 mod line;
 mod message;
@@ -26,5 +28,5 @@ pub use engine::Release;
 pub use error::ReleaseError;
 pub use ipp::OverTls;
 pub use options::{RELEASE_LIMITS, ReleaseLimits, ReleaseOptions, Serving};
-pub use sign_in::{SignIn, SignInError};
 pub use printers::{PrinterState, PrinterStatus, SeenCertificate, Trouble};
+pub use sign_in::{SignIn, SignInError};

@@ -9,6 +9,7 @@ use std::{
     io::{self, Cursor},
 };
 
+use futures_util::FutureExt as _;
 use ipp::{
     IppHeader,
     attribute::{IppAttribute, IppAttributes},
@@ -105,6 +106,12 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> R
     }
     let (header, attributes, _) = IppParser::new(IppReader::new(Cursor::new(frame.bytes))).parse_parts()?;
     Ok(Message { header, attributes, torn })
+}
+
+/// The same of bytes that are all there. None: they are no head.
+pub(crate) fn read_now(bytes: &mut &[u8], most: usize) -> Option<Message> {
+    // A slice is never waited for, so one look is enough.
+    std::pin::pin!(read(bytes, most)).now_or_never()?.ok()
 }
 
 /// Whether a value is two texts, each behind its length.

@@ -6,6 +6,7 @@
 
 pub(crate) mod attributes;
 pub(crate) mod fit;
+pub(crate) mod fuzz;
 mod progress;
 mod seen;
 mod transport;

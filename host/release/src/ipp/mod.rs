@@ -8,6 +8,7 @@
 mod call;
 mod capabilities;
 mod changes;
+pub(crate) mod fuzz;
 mod hold;
 mod jobs;
 mod media;

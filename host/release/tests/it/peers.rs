@@ -138,7 +138,7 @@ async fn a_real_printer_prints() {
     let host = host
         .restart(async |store, folder| {
             let back = store.change_job(third.id, |job| {
-                job.state = JobState::Sending;
+                job.state = JobState::Printing;
                 Ok(vec![])
             });
             back.await.unwrap().unwrap().unwrap();
