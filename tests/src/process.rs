@@ -39,11 +39,6 @@ impl Process {
         Self { name: name.to_owned(), child, log: log.to_owned() }
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Its standard input, where it was started with a pipe.
     pub fn input(&mut self) -> &mut ChildStdin {
         self.child.stdin.as_mut().expect("started with a pipe")

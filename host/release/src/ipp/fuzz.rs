@@ -36,12 +36,12 @@ pub fn request(bytes: &[u8]) {
     let answer = match Call::check(&message) {
         Err(refusal) => Err(refusal),
         Ok(()) => {
-            let call = Call { queue, host: "localhost:8631".to_owned(), message };
+            let call = Call { queue, host: "localhost:8631".to_owned(), over_tls: false, signed_in: None, message };
             let (wanted, user) = (call.wanted(), call.user());
             assert!(!user.is_empty() && !user.chars().any(char::is_control), "{user:?}");
             let _ = (wanted.is_default(), wanted.names("job-id", &["all"]), call.flag("last-document"));
             let group = call.message.attributes.first_of(ipp::model::DelimiterTag::JobAttributes);
-            let (options, _): (BTreeMap<String, String>, _) = template::taken(group);
+            let (options, _): (BTreeMap<String, String>, _) = template::taken(group, &call.message.torn);
             assert!(template::for_printer(&options).len() <= options.len(), "{options:?}");
             submit::validate(&call)
         }
