@@ -1,6 +1,6 @@
 //! The command line of `cardinal`, as operators use it.
 
-use std::{env, ffi::OsStr, path::Path, process::Stdio, time::Duration};
+use std::{env, ffi::OsStr, process::Stdio, time::Duration};
 
 use serde::de::DeserializeOwned;
 use tokio::process::Command;
@@ -46,12 +46,6 @@ impl Answer {
 /// Runs `cardinal` with these arguments alone.
 pub async fn cardinal<S: AsRef<OsStr>>(arguments: &[S]) -> Answer {
     run(Command::new(program::ours("cardinal", "cardinal-server")).args(arguments)).await
-}
-
-/// Runs `cardinal` for the host of this configuration.
-pub async fn for_host<S: AsRef<OsStr>>(config: &Path, arguments: &[S]) -> Answer {
-    let mut command = Command::new(program::ours("cardinal", "cardinal-server"));
-    run(command.arg("--config").arg(config).args(arguments)).await
 }
 
 /// Runs a command to its end.

@@ -125,15 +125,21 @@ impl Host {
 
     /// `cardinal serve` as a command, for tests of hosts that do not come up.
     pub fn serve_command(&self) -> Command {
+        let mut command = self.command();
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARDINAL_")) {
+            command.env_remove(name);
+        }
+        command.arg("--config").arg(self.config()).arg("serve").envs(self.environment.iter().cloned());
+        command
+    }
+
+    /// The program `cardinal`, as this host is run.
+    fn command(&self) -> Command {
         let ours = || vec![program::ours("cardinal", "cardinal-server").into()];
         let words = self.run_by.clone().unwrap_or_else(ours);
         let mut words = words.iter();
         let mut command = Command::new(words.next().expect("a program"));
         command.args(words);
-        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARDINAL_")) {
-            command.env_remove(name);
-        }
-        command.arg("--config").arg(self.config()).arg("serve").envs(self.environment.iter().cloned());
         command
     }
 
@@ -216,7 +222,9 @@ impl Host {
 
     /// Runs a command against it.
     pub async fn cli_with(&self, arguments: &[&str]) -> Answer {
-        cli::for_host(&self.config(), arguments).await
+        let mut command = self.command();
+        command.arg("--config").arg(self.config()).args(arguments);
+        cli::run(&mut command.into()).await
     }
 
     /// Writes a site file and applies it with these further arguments.
