@@ -5,6 +5,7 @@ mod generic;
 use cardinal_domain::{
     bytes_text, card,
     convert::{Conversion, Pattern},
+    driver::Bits,
     plan::plan,
     site::Site,
     strict_toml,
@@ -60,14 +61,17 @@ pub fn bytes_text(bytes: &[u8]) {
     }
 }
 
-/// What a reader said (the first line), and the site's pattern (the rest, if there is any).
+/// What a reader said (the first line; also as the bits that it is), the site's pattern and its chain of converters (the
+/// second and the third line, if there are any).
 pub fn card(bytes: &[u8]) {
     let text = text_of(bytes);
-    let (said, pattern) = text.split_once('\n').unwrap_or((text, ""));
+    let mut lines = text.splitn(3, '\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (said, pattern, chain) = (line(), line(), line());
     let pattern = if pattern.is_empty() { None } else { Pattern::new(pattern).ok() };
-    #[allow(clippy::needless_update, reason = "there are more steps to come")]
-    let conversion = Conversion { pattern, ..Conversion::default() };
-    let Ok(number) = conversion.convert(said) else { return };
+    let Ok(conversion) = chain.parse().map(|chain| Conversion { pattern, chain }) else { return };
+    let raw = Bits { data: said.as_bytes().to_vec(), length: u32::try_from(said.len() * 8).unwrap_or(u32::MAX) };
+    let Ok(number) = conversion.convert(Some(said), Some(&raw)) else { return };
     let clear = number.reveal();
     assert!(!clear.is_empty() && clear.chars().count() <= card::LONGEST, "{clear:?}");
     assert!(clear.chars().all(char::is_alphanumeric), "{clear:?}");
