@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::{apt, process};
 
 /// A program, and the Debian package that has it.
-const NEEDED: [(&str, &str); 9] = [
+const NEEDED: [(&str, &str); 10] = [
     ("ippeveprinter", "cups-ipp-utils"),
     ("ipptool", "cups-ipp-utils"),
     ("lp", "cups-client"),
@@ -17,6 +17,7 @@ const NEEDED: [(&str, &str); 9] = [
     ("ip", "iproute2"),
     ("initdb", "postgresql"),
     ("psql", "postgresql-client"),
+    ("openssl", "openssl"),
 ];
 
 /// Installs what is missing. Fails where that cannot be done, with the command that does it.
