@@ -33,7 +33,9 @@ async fn started(model: Model) -> IppPrinter {
 /// The row of a printer in `cardinal printer list`.
 async fn row(host: &Host, name: &str) -> String {
     let list = host.cli("printer list").await.ok();
-    list.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} is not in\n{list}")).to_owned()
+    let row = list.lines().find(|line| line.starts_with(name));
+    assert!(row.is_some(), "{name} is not in\n{list}");
+    row.unwrap().to_owned()
 }
 
 async fn row_has(host: &Host, name: &str, words: &[&str]) {
@@ -80,7 +82,7 @@ async fn printers_of_all_sorts_deliver_side_by_side() {
         host.cli(&format!("job release {number} --printer {name}")).await.ok();
         jobs.push(number);
     }
-    let [east, duplexed, opened, photo, slow, unreached] = jobs[..] else { panic!("six jobs") };
+    let [east, duplexed, opened, photo, slow, unreached] = jobs[..] else { unreachable!("six printers") };
 
     for number in [east, duplexed] {
         host.api().job_in(number, JobState::Delivered).await;

@@ -38,7 +38,8 @@ pub(crate) async fn ready(engine: &Arc<Engine>, printer: &Printer, work: Work, j
     let (begun, before) = (Instant::now(), since_released(job).unwrap_or(Duration::ZERO));
     let mut pauses = engine.limits.waiting();
     let look = loop {
-        let look = engine.look(printer, JUST_NOW.min(pauses.shortest())).await;
+        // A look from before the release does not serve: somebody may just have switched the printer on.
+        let look = engine.look(printer, JUST_NOW.min(pauses.shortest()).min(before + begun.elapsed())).await;
         match look.status.readiness() {
             Readiness::Ready => break look,
             Readiness::Unreachable(why) => {

@@ -71,6 +71,21 @@ async fn a_printer_that_is_off_leaves_the_job_held() {
 }
 
 #[tokio::test]
+async fn a_printer_that_was_just_switched_on_is_not_taken_to_be_off() {
+    let host =
+        Host::start_with(ReleaseLimits { retry_first_ms: 60_000, retry_longest_ms: 60_000, ..crate::common::limits() })
+            .await;
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    host.printer("east", &format!("ipp://{nobody}/ipp/print")).await;
+    let job = host.print("find-me", PDF).await;
+    host.release_to(&job, "east").await;
+    host.until(&job, JobState::Held).await;
+    let _printer = FakePrinter::start_at(nobody, &[]).await;
+    host.release_to(&job, "east").await;
+    host.until(&job, JobState::Delivered).await;
+}
+
+#[tokio::test]
 async fn a_busy_printer_is_waited_for() {
     let busy = Next::Status(StatusCode::ServerErrorBusy);
     let (host, printer, job) = with_printer(&[busy, busy]).await;
