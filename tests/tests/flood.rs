@@ -39,7 +39,7 @@ fn tell(when: &str, took: &[Duration]) {
 #[tokio::test]
 async fn a_flood_is_throttled_and_told_once_and_others_are_served() {
     let (mut host, good, bad) = tokio::join!(Host::init(), listening(), listening());
-    host.configure("[sessions]\ncalm_ms = 1000");
+    host.set("CARDINAL_SESSIONS__CALM_MS", "1000");
     host.serve().await;
     host.apply(&(folder_site() + &reader("good", good.address(), SIGNS) + &reader("bad", bad.address(), SIGNS))).await;
     good.is_connected().await;
@@ -81,7 +81,7 @@ async fn a_flood_is_throttled_and_told_once_and_others_are_served() {
 #[tokio::test]
 async fn bytes_without_end_are_read_slowly_and_cost_nobody_else() {
     let (mut host, good, bad) = tokio::join!(Host::init(), listening(), listening());
-    host.configure("[sessions]\nbytes_per_second = 65536");
+    host.set("CARDINAL_SESSIONS__BYTES_PER_SECOND", "65536");
     host.serve().await;
     host.apply(&(folder_site() + &reader("good", good.address(), SIGNS) + &reader("bad", bad.address(), SIGNS))).await;
     good.is_connected().await;

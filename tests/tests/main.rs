@@ -1,5 +1,10 @@
 //! The stories that a person or an operator would tell, with the real programs: a module a story.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests: what cannot be done has failed the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests: what cannot be done has failed the test"
+)]
 
 mod bad_input;
 mod cards;

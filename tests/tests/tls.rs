@@ -127,7 +127,9 @@ fn answers(log: &Path, count: usize) -> Option<()> {
 #[tokio::test]
 async fn who_speaks_plain_text_or_nothing_on_the_tls_port_is_let_go_and_holds_up_nobody() {
     let mut host = Host::init().await;
-    host.configure("[callers]\ngreeting_ms = 1000\nat_once = 4\nat_once_per_address = 4");
+    host.set("CARDINAL_CALLERS__GREETING_MS", "1000");
+    host.set("CARDINAL_CALLERS__AT_ONCE", "4");
+    host.set("CARDINAL_CALLERS__AT_ONCE_PER_ADDRESS", "4");
     host.set("CARDINAL_LOG__FILTER", "debug");
     host.serve().await;
     host.apply(&folder_site()).await;
@@ -173,7 +175,10 @@ async fn operators_bring_their_own_certificate_and_are_warned_of_its_end() {
         &certificate,
     ]);
     assert!(command.output().expect("openssl runs").status.success());
-    host.configure("[tls]\ncertificate = \"own.pem\"\nkey = \"own.key\"");
+    let config = fs::read_to_string(host.config()).unwrap();
+    let ours = config.replace("\n[tls]\n", "\n[tls]\ncertificate = \"own.pem\"\nkey = \"own.key\"\n");
+    assert_ne!(ours, config);
+    fs::write(host.config(), ours).unwrap();
     host.serve().await;
     let about: serde_json::Value = host.cli("tls show --json").await.json();
     assert_eq!(about["names"], serde_json::json!(["print.example.org", "127.0.0.1"]));

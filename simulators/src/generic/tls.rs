@@ -73,7 +73,7 @@ impl ServerCertVerifier for Pinned {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if Sha256::digest(certificate)[..] == self.fingerprint[..] {
+        if <[u8; 32]>::from(Sha256::digest(certificate)) == self.fingerprint {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))

@@ -1,7 +1,7 @@
 //! One connection with a reader, from `connected` to its end: what happens becomes inputs, what the driver answers is
 //! carried out.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use cardinal_domain::{
     bounds::size,
@@ -57,7 +57,8 @@ pub(super) struct Connection<'t> {
     pub(super) taps: Taps,
     /// What may be read now.
     pub(super) bytes: Meter,
-    pub(super) flood: Flood,
+    /// The reader's: it goes on over connections.
+    pub(super) flood: &'t mut Flood,
 }
 
 impl Connection<'_> {
@@ -113,7 +114,7 @@ impl Connection<'_> {
                         self.bytes.take(u64::try_from(length).unwrap_or(u64::MAX).max(LEAST_READ));
                         input = Some(Input::Received(buffer.get(..length).unwrap_or_default().to_vec()));
                     }
-                    Err(error) => break End::Gone(Fault::new("lost", format!("the connection was lost: {error}"))),
+                    Err(error) => break End::Gone(Fault::new("lost", lost(&error))),
                 },
             }
         };
@@ -186,11 +187,11 @@ impl Connection<'_> {
     /// A reader that takes nothing for as long as a dead one would is taken for dead.
     async fn send(&mut self, stream: &mut Stream, bytes: &[u8]) -> Result<(), End> {
         let patience = Duration::from_millis(self.spec.link.dead_after_ms);
-        let lost = |why: String| End::Gone(Fault::new("lost", why));
+        let gone = |why: String| End::Gone(Fault::new("lost", why));
         match tokio::time::timeout(patience, stream.send(bytes)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(lost(format!("the connection was lost: {error}"))),
-            Err(_) => Err(lost(format!("the reader took nothing for {patience:?}"))),
+            Ok(Err(error)) => Err(gone(lost(&error))),
+            Err(_) => Err(gone(format!("the reader took nothing for {patience:?}"))),
         }
     }
 
@@ -224,7 +225,9 @@ impl Connection<'_> {
         }
         // Closed before the rest is waited for, so that the reader can call again.
         let _ = tokio::time::timeout(FAREWELL, stream.close()).await;
-        if let Some(lasted) = self.flood.end() {
+        if matches!(end, End::Stopped)
+            && let Some(lasted) = self.flood.end()
+        {
             self.unthrottled(lasted).await;
         }
         while let Some(Decided { verdict, trace }) = self.taps.next().await {
@@ -285,13 +288,27 @@ impl Connection<'_> {
 
     async fn unthrottled(&mut self, lasted: Duration) {
         self.status.unthrottled();
-        let message = format!("the flood of {} is over; it lasted {lasted:.1?}", self.spec.name);
+        let message = flood_over(&self.spec.name, lasted);
         self.tell(EventBody::new(self.trace, EventKind::ReaderUnthrottled, message)).await;
     }
 
     async fn tell(&mut self, event: EventBody) {
         self.services.tell(event.reader(&self.spec.name).device(&self.spec.device).fact("driver", &*self.label)).await;
     }
+}
+
+/// That a flood is over, in words.
+pub(super) fn flood_over(reader: &ReaderName, lasted: Duration) -> String {
+    format!("the flood of {reader} is over; it lasted {lasted:.1?}")
+}
+
+/// Why a connection was lost, in words.
+fn lost(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        // Many small devices do. It is no orderly end: anybody on the way can cut a connection there.
+        return "the reader hung up without TLS's goodbye (close_notify)".to_owned();
+    }
+    format!("the connection was lost: {error}")
 }
 
 /// Of two reasons the one that says more: a driver that failed while the end was on its way.

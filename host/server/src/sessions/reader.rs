@@ -16,7 +16,7 @@ use super::{
     Command, Services,
     backoff::Backoff,
     clock::Clock,
-    connection::{Connection, End, failure},
+    connection::{Connection, End, failure, flood_over},
     dial::dial,
     listen::Place,
     socket,
@@ -32,18 +32,13 @@ const CALLS_AT_ONCE: u64 = 10;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How often a terminal calls.
-struct Calls {
-    meter: Meter,
-    flood: Flood,
-}
-
 pub(super) struct ReaderTask {
     services: Arc<Services>,
     spec: Reader,
     stop: CancellationToken,
     commands: mpsc::Receiver<Command>,
     status: StatusCell,
+    flood: Flood,
     /// Whether the present outage was told of.
     told_unreachable: bool,
 }
@@ -56,7 +51,8 @@ impl ReaderTask {
         commands: mpsc::Receiver<Command>,
         status: StatusCell,
     ) -> Self {
-        Self { services, spec, stop, commands, status, told_unreachable: false }
+        let flood = Flood::new(services.config.sessions.calm_ms);
+        Self { services, spec, stop, commands, status, flood, told_unreachable: false }
     }
 
     /// Runs until stopped, or until it turns out that the reader cannot be run as configured.
@@ -64,7 +60,8 @@ impl ReaderTask {
         let mut backoff = Backoff::new(&self.spec.link);
         let mut place = None;
         let mut waiting: Option<Stream> = None;
-        let mut calls = self.calls();
+        let per_minute = self.services.config.sessions.connections_per_minute;
+        let mut calls = Meter::new(per_minute, SECOND * 60, CALLS_AT_ONCE);
         loop {
             // Looked up for each connection, so that a driver installed meanwhile is used from the next one on.
             let prepared = match readers::check(&self.services.drivers, &self.services.config, &self.spec) {
@@ -114,6 +111,7 @@ impl ReaderTask {
     /// Dials until it works; none: stopped.
     async fn dial(&mut self, address: &str, backoff: &mut Backoff) -> Option<tokio::net::TcpStream> {
         loop {
+            self.calm().await;
             let tried = tokio::select! {
                 () = self.stop.cancelled() => return None,
                 tried = dial(address, &self.spec.link) => tried,
@@ -131,11 +129,14 @@ impl ReaderTask {
     /// Waits for the terminal to dial; none: stopped.
     async fn next_caller(&mut self, place: &mut Option<Place>, way: &Listen, backoff: &mut Backoff) -> Option<Stream> {
         loop {
+            self.calm().await;
             if let Some(place) = place {
-                return tokio::select! {
-                    () = self.stop.cancelled() => None,
-                    stream = place.next() => Some(stream),
-                };
+                let over_at = self.flood.over_at();
+                tokio::select! {
+                    () = self.stop.cancelled() => return None,
+                    stream = place.next() => return Some(stream),
+                    () = tokio::time::sleep_until(over_at.unwrap_or_else(Instant::now)), if over_at.is_some() => continue,
+                }
             }
             match Place::take(&self.services, way).await {
                 Ok(taken) => *place = Some(taken),
@@ -149,37 +150,30 @@ impl ReaderTask {
         }
     }
 
-    /// What a terminal that calls may call.
-    fn calls(&self) -> Calls {
-        let limits = &self.services.config.sessions;
-        Calls {
-            meter: Meter::new(limits.connections_per_minute, SECOND * 60, CALLS_AT_ONCE),
-            flood: Flood::new(limits.calm_ms),
+    /// Waits until the terminal that calls may have its next connection. False: stopped.
+    async fn paced(&mut self, calls: &mut Meter) -> bool {
+        calls.take(1);
+        let Some(at) = calls.wait() else { return true };
+        if self.flood.crossed() {
+            self.status.throttled();
+            let message = format!("{} calls again and again; its connections are taken more slowly", self.spec.name);
+            let limit = self.services.config.sessions.connections_per_minute.to_string();
+            let event = self.event(TraceId::new(), EventKind::ReaderThrottled, message);
+            self.services.tell(event.fact("bound", "connections_per_minute").fact("limit", limit)).await;
+        }
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep_until(at) => true,
         }
     }
 
-    /// Waits until the terminal may have its next connection. False: stopped.
-    async fn paced(&self, calls: &mut Calls) -> bool {
-        calls.meter.take(1);
-        let name = &self.spec.name;
-        if let Some(at) = calls.meter.wait() {
-            if calls.flood.crossed() {
-                self.status.throttled();
-                let message = format!("{name} calls again and again; its connections are taken more slowly");
-                let limit = self.services.config.sessions.connections_per_minute.to_string();
-                let event = self.event(TraceId::new(), EventKind::ReaderThrottled, message);
-                self.services.tell(event.fact("bound", "connections_per_minute").fact("limit", limit)).await;
-            }
-            tokio::select! {
-                () = self.stop.cancelled() => return false,
-                () = tokio::time::sleep_until(at) => {}
-            }
-        } else if let Some(lasted) = calls.flood.over() {
+    /// Tells that a flood is over, if it is, while no connection stands that would.
+    async fn calm(&mut self) {
+        if let Some(lasted) = self.flood.over() {
             self.status.unthrottled();
-            let message = format!("{name} no longer calls again and again; that lasted {lasted:.1?}");
-            self.services.tell(self.event(TraceId::new(), EventKind::ReaderUnthrottled, message)).await;
+            let (kind, message) = (EventKind::ReaderUnthrottled, flood_over(&self.spec.name, lasted));
+            self.services.tell(self.event(TraceId::new(), kind, message)).await;
         }
-        true
     }
 
     async fn connection(
@@ -212,7 +206,7 @@ impl ReaderTask {
                     clock: Clock::new(),
                     taps: Taps::new(Arc::clone(&self.services), self.spec.name.clone(), device),
                     bytes: Meter::new(limits.bytes_per_second, SECOND, limits.bytes_per_second),
-                    flood: Flood::new(limits.calm_ms),
+                    flood: &mut self.flood,
                 };
                 Ok(connection.run(stream, place, &mut self.commands, &self.stop).await)
             }
