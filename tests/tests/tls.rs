@@ -19,7 +19,7 @@ use cardinal_tests::{
 fn s_client(host: &Host, arguments: &[&str]) -> Output {
     let mut command = Command::new(program::theirs("openssl"));
     command.args(["s_client", "-connect", &host.ipps().to_string()]).args(arguments).stdin(Stdio::null());
-    command.output().expect("openssl runs")
+    command.output().unwrap()
 }
 
 /// The fingerprint of the certificate that is shown, as `openssl` computes it.
@@ -27,7 +27,7 @@ fn shown(host: &Host) -> String {
     let certificate = s_client(host, &[]).stdout;
     let mut command = Command::new(program::theirs("openssl"));
     command.args(["x509", "-noout", "-fingerprint", "-sha256"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().expect("openssl runs");
+    let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(&certificate).unwrap();
     let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
     said.trim().rsplit('=').next().unwrap().to_owned()
@@ -74,7 +74,7 @@ async fn both_versions_of_tls_are_spoken_older_ones_are_not_and_the_certificate_
     let page = format!("https://{}/queues/find-me", host.ipps());
     let curl = |trust: &[&str]| {
         let mut command = Command::new(program::theirs("curl"));
-        command.args(["-sS", "--noproxy", "*"]).args(trust).arg(&page).output().expect("curl runs")
+        command.args(["-sS", "--noproxy", "*"]).args(trust).arg(&page).output().unwrap()
     };
     let trusting = curl(&["--cacert", certificate]);
     assert!(String::from_utf8_lossy(&trusting.stdout).contains("Cardinal print queue"), "{trusting:?}");
@@ -174,7 +174,7 @@ async fn operators_bring_their_own_certificate_and_are_warned_of_its_end() {
         "-out",
         &certificate,
     ]);
-    assert!(command.output().expect("openssl runs").status.success());
+    assert!(command.output().unwrap().status.success());
     let config = fs::read_to_string(host.config()).unwrap();
     let ours = config.replace("\n[tls]\n", "\n[tls]\ncertificate = \"own.pem\"\nkey = \"own.key\"\n");
     assert_ne!(ours, config);

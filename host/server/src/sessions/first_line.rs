@@ -61,7 +61,7 @@ mod tests {
     proptest! {
         #[test]
         fn however_it_is_cut_the_line_and_what_follows_are_the_same(
-            bytes in proptest::collection::vec(prop_oneof![4 => b'a'..b'z', 1 => Just(b'\n'), 1 => Just(b'\r'), 1 => any::<u8>()], 0..300),
+            bytes in proptest::collection::vec(prop_oneof![4 => b'a'..=b'z', 1 => Just(b'\n'), 1 => Just(b'\r'), 1 => any::<u8>()], 0..300),
             cut in 1_usize..40,
         ) {
             let mut first = FirstLine::default();

@@ -49,7 +49,7 @@ fn its_end_is_warned_about_in_time() {
 fn files_that_cannot_be_used_are_refused_in_words_and_the_one_before_is_kept() {
     let (_folder, config) = host();
     let (tls, about) = Tls::open(&config).unwrap();
-    let shown = |tls: &Tls| Arc::clone(&tls.current.0.read().unwrap()).end_entity_cert().unwrap().clone().into_owned();
+    let shown = |tls: &Tls| tls.current.0.read().unwrap().end_entity_cert().unwrap().as_ref().to_vec();
     let before = shown(&tls);
     let key = fs::read(&tls.files.key).unwrap();
     let error = |tls: &Tls| format!("{:#}", tls.reload().unwrap_err());
