@@ -41,14 +41,14 @@ const PLAIN: &[(&str, &str)] = &[
       the addresses listened on. After a change: `cardinal tls renew`.",
     ),
     (
-        "store.url",
-        "Where the store is. Empty: SQLite, cardinal.db in the data folder. A PostgreSQL database of this host's own: \
-      postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full. Better in the environment than in this file.",
-    ),
-    (
         "printers.ca",
         "A PEM file with certificates of authorities that vouch for printers with an ipps:// address, besides the \
       system's. Empty: the system's alone. A single printer's own certificate is pinned with `cardinal printer trust`.",
+    ),
+    (
+        "store.url",
+        "Where the store is. Empty: SQLite, cardinal.db in the data folder. A PostgreSQL database of this host's own: \
+      postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full. Better in the environment than in this file.",
     ),
     (
         "store.durability",
