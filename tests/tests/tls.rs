@@ -144,7 +144,7 @@ async fn who_speaks_plain_text_or_nothing_on_the_tls_port_is_let_go_and_holds_up
     plain.write_all(b"POST /queues/find-me HTTP/1.1\r\n\r\n").unwrap();
     let said = read_to_the_end(plain);
     assert!(!said.starts_with(b"HTTP"), "{said:?}");
-    assert!(host.log().contains("it speaks no TLS"), "{}", host.log());
+    wait::until("the word in the log", async || host.log().contains("it speaks no TLS").then_some(())).await;
     // TLS on the plain port.
     let mut tls = TcpStream::connect(host.ipp()).unwrap();
     tls.write_all(&[0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0, b'\r', b'\n', b'\r', b'\n']).unwrap();
