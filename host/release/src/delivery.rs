@@ -105,7 +105,8 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: W
     match job.state {
         JobState::Releasing => {}
         JobState::Sending | JobState::Printing => {
-            follow::spawn(engine, printer, work, job);
+            let whole = job.state == JobState::Printing;
+            follow::spawn(engine, printer, work, job, whole);
             return Attempt::Over;
         }
         _ => return Attempt::Over,
@@ -161,12 +162,12 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: W
         }
         Sent::Taken(remote) => {
             if let Some(job) = engine.commit(work.trace, job.id, JobInput::Accepted { remote }).await {
-                follow::spawn(engine, printer, work, job);
+                follow::spawn(engine, printer, work, job, true);
             }
         }
-        Sent::Lost(why) => {
+        Sent::Lost { why, whole } => {
             tracing::warn!(job = %job.id, printer = printer.as_str(), why, "a transfer was lost; the printer is asked about it");
-            follow::spawn(engine, printer, work, job);
+            follow::spawn(engine, printer, work, job, whole);
         }
         Sent::Failed(failure) => {
             if !failure.again {
@@ -221,7 +222,7 @@ async fn taken_up(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job: 
     let input = match known {
         Known::Sent => {
             if let Some(job) = engine.commit(work.trace, job.id, JobInput::Sending).await {
-                follow::spawn(engine, printer, work, job);
+                follow::spawn(engine, printer, work, job, false);
             }
             return Some(Attempt::Over);
         }

@@ -36,14 +36,15 @@ use crate::{
 /// A job that takes no longer than this is asked about often: somebody stands there.
 const SOON: Duration = Duration::from_secs(60);
 
-/// Follows the job in a task of its own.
-pub(crate) fn spawn(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job: Job) {
+/// Follows the job in a task of its own. Where it is not certain that the `whole` document went out, a printer that says it
+/// is done may have printed a part of it: some print what came before the connection broke.
+pub(crate) fn spawn(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job: Job, whole: bool) {
     let (engine_, printer) = (Arc::clone(engine), printer.clone());
     engine.spawn(async move {
         let engine = engine_;
         let stop = engine.stop.clone();
         // Stopped half-way the job stays as it is; the next start goes on from there.
-        let ending = Engine::without_panic(ending(&engine, &printer, work, &job));
+        let ending = Engine::without_panic(ending(&engine, &printer, work, &job, whole));
         if let Some(input) = stop.run_until_cancelled(ending).await {
             let input = input.unwrap_or_else(|| doubtful("an error inside the host broke it off".to_owned()));
             engine.commit(work.trace, job.id, input).await;
@@ -52,7 +53,7 @@ pub(crate) fn spawn(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job
 }
 
 /// How the job ended.
-async fn ending(engine: &Engine, printer: &PrinterName, work: Work, job: &Job) -> JobInput {
+async fn ending(engine: &Engine, printer: &PrinterName, work: Work, job: &Job, whole: bool) -> JobInput {
     let Some(spec) = engine.store.setup().printers.get(printer).cloned() else {
         return doubtful(format!("printer {:?} is not configured any more", printer.as_str()));
     };
@@ -64,7 +65,7 @@ async fn ending(engine: &Engine, printer: &PrinterName, work: Work, job: &Job) -
             doubtful(format!("the host stopped while it was sent, and printer {:?} does not have it", printer.as_str()))
         }
         PrinterUri::Ipp(uri) => {
-            let ending = watch(engine, &spec, &IppPrinter::new(engine, &spec, uri), work, job).await;
+            let ending = watch(engine, &spec, &IppPrinter::new(engine, &spec, uri), work, job, whole).await;
             engine.printers.soon(&spec);
             ending
         }
@@ -75,14 +76,21 @@ fn doubtful(reason: String) -> JobInput {
     JobInput::Failed { reason, maybe_printed: true, retry: false }
 }
 
-async fn watch(engine: &Engine, spec: &Printer, printer: &IppPrinter<'_>, work: Work, job: &Job) -> JobInput {
+async fn watch(
+    engine: &Engine,
+    spec: &Printer,
+    printer: &IppPrinter<'_>,
+    work: Work,
+    job: &Job,
+    whole: bool,
+) -> JobInput {
     let begun = Instant::now();
     let mut heard = begun;
     let mut pauses = engine.limits.polling();
     let mut remote = job.remote;
     let mut taken = job.state == JobState::Printing;
     // Nobody knows how much of it came. It stays `sending` until it is in doubt, or the next start would know less still.
-    let cut = work.taken_up && !taken;
+    let cut = !whole;
     let mut last_at_work = None;
     let mut told = false;
     loop {
@@ -98,9 +106,8 @@ async fn watch(engine: &Engine, spec: &Printer, printer: &IppPrinter<'_>, work: 
                     Verdict::Going => last_at_work = seen.is_at_work().then(Instant::now),
                     Verdict::Done if cut => {
                         let printer = printer.title();
-                        return doubtful(format!(
-                            "the host stopped while it was sent; {printer} may not have all of it"
-                        ));
+                        let why = if work.taken_up { "the host stopped" } else { "the connection broke" };
+                        return doubtful(format!("{why} while it was sent; {printer} may not have all of it"));
                     }
                     Verdict::Done => return JobInput::Done,
                     Verdict::Failed { reason, maybe_printed } => {

@@ -133,8 +133,10 @@ impl<'e> IppPrinter<'e> {
             Err(Posted::Http(status)) if (300..500).contains(&status) => {
                 Ok(Sent::Failed(Failure::for_good(format!("{} answered HTTP status {status}", self.title()))))
             }
-            Err(Posted::Http(status)) => Ok(Sent::Lost(format!("HTTP status {status}"))),
-            Err(Posted::Lost(why)) => Ok(Sent::Lost(why)),
+            Err(Posted::Http(status)) => {
+                Ok(Sent::Lost { why: format!("HTTP status {status}"), whole: progress.ended() })
+            }
+            Err(Posted::Lost(why)) => Ok(Sent::Lost { why, whole: progress.ended() }),
         }
     }
 
@@ -158,7 +160,7 @@ impl<'e> IppPrinter<'e> {
                 Ok(Sent::Failed(Failure::for_good(refused())))
             }
             // An error inside the printer: it may have begun.
-            _ => Ok(Sent::Lost(words(answer))),
+            _ => Ok(Sent::Lost { why: words(answer), whole: true }),
         }
     }
 

@@ -11,8 +11,13 @@ pub(crate) enum Sent {
     Done,
     /// The printer has it whole, and gave it this number.
     Taken(Option<i32>),
-    /// It was sent, and what became of it is not known: why.
-    Lost(String),
+    /// It was sent, and what became of it is not known.
+    Lost {
+        /// Why.
+        why: String,
+        /// Whether all of it was handed to the network before that.
+        whole: bool,
+    },
     /// It was certainly not printed.
     Failed(Failure),
 }

@@ -133,6 +133,20 @@ async fn a_lost_answer_is_looked_up() {
     assert_eq!(printer.requests(), 1);
 }
 
+/// A printer may print what came before the connection broke, and count that as done.
+#[tokio::test]
+async fn what_broke_off_half_way_is_not_taken_for_printed_whatever_the_printer_says() {
+    let host = Host::start().await;
+    let printer = FakePrinter::start(&[Next::PrintPart]).await;
+    host.printer("east", &printer.uri()).await;
+    // More than the sockets between them can hold.
+    let job = host.print("find-me", &vec![b'x'; 16 << 20]).await;
+    host.release_to(&job, "east").await;
+    let held = host.until(&job, JobState::Held).await;
+    assert!(held.doubtful && held.reason.ends_with("may not have all of it"), "{}", held.reason);
+    assert!(printer.jobs()[0].document.len() < 16 << 20);
+}
+
 #[tokio::test]
 async fn a_printer_that_forgets_leaves_doubt() {
     let (host, printer, job) = with_printer(&[Next::End(Remote::Processing, "none", None)]).await;

@@ -27,6 +27,11 @@ impl Progress {
         self.step();
     }
 
+    /// Whether all of it was handed over. The last of it may still be on its way.
+    pub(super) fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
     /// Returns when nothing has moved for too long: the document, or once it is out, the answer.
     pub(super) async fn stalled(&self, limits: &ReleaseLimits) {
         let mut seen = self.steps.load(Ordering::Relaxed);
@@ -38,7 +43,7 @@ impl Progress {
                 (seen, since) = (steps, Instant::now());
             }
             // A printer may print the document before it answers: both times together.
-            let ended = self.ended.load(Ordering::Relaxed);
+            let ended = self.ended();
             let answer = if ended { limits.answer_timeout() } else { Duration::ZERO };
             // Connecting has its own bound, and counts as no progress here.
             if since.elapsed() >= limits.send_stall_timeout() + limits.connect_timeout() + answer {

@@ -26,6 +26,8 @@ pub(crate) enum Next {
     Status(StatusCode),
     /// Takes it, but the answer is lost.
     LoseAnswer,
+    /// Takes the beginning of it, breaks the connection, prints that, and says that it is done.
+    PrintPart,
     /// Takes nothing, and the answer is lost.
     LoseAll,
     /// Answers rubbish, now and ever after.
@@ -171,7 +173,24 @@ fn lost() -> Response {
     axum::body::Body::from_stream(broken).into_response()
 }
 
-async fn answer(State(inside): State<Arc<Mutex<Inside>>>, body: Bytes) -> Response {
+/// How much of a document is its beginning.
+const PART: usize = 200_000;
+
+/// A request's body, or its beginning.
+async fn read(body: axum::body::Body, most: usize) -> Bytes {
+    let mut body = body.into_data_stream();
+    let mut read = Vec::new();
+    while read.len() < most
+        && let Some(piece) = futures_util::StreamExt::next(&mut body).await
+    {
+        read.extend_from_slice(&piece.unwrap());
+    }
+    read.into()
+}
+
+async fn answer(State(inside): State<Arc<Mutex<Inside>>>, body: axum::body::Body) -> Response {
+    let part = matches!(inside.lock().unwrap().next.front(), Some(Next::PrintPart));
+    let body = read(body, if part { PART } else { usize::MAX }).await;
     if inside.lock().unwrap().mute {
         tokio::time::sleep(Duration::from_secs(3600)).await;
     }
@@ -205,7 +224,7 @@ async fn answer(State(inside): State<Arc<Mutex<Inside>>>, body: Bytes) -> Respon
                 return lost();
             }
             Next::End(state, reason, pages) => end = (state, reason, pages),
-            Next::LoseAnswer => {}
+            Next::LoseAnswer | Next::PrintPart => {}
             Next::TakeAndHang => inside.lock().unwrap().mute = true,
             Next::Lie => {
                 let mut group = IppAttributeGroup::new(DelimiterTag::JobAttributes);
@@ -228,7 +247,7 @@ async fn answer(State(inside): State<Arc<Mutex<Inside>>>, body: Bytes) -> Respon
         };
         let mut inside = inside.lock().unwrap();
         inside.jobs.push(seen);
-        if matches!(next, Next::LoseAnswer) {
+        if matches!(next, Next::LoseAnswer | Next::PrintPart) {
             return lost();
         }
         let id = i32::try_from(inside.jobs.len()).unwrap();
