@@ -75,6 +75,22 @@ pub enum JobInput {
     },
 }
 
+impl JobInput {
+    /// Whether a job that stands there may have been brought there by this input.
+    pub fn leads_to(&self, state: JobState) -> bool {
+        match self {
+            Self::Release { .. } => state == JobState::Releasing,
+            Self::Sending => state == JobState::Sending,
+            Self::Accepted { .. } => state == JobState::Printing,
+            Self::Done => state == JobState::Delivered,
+            Self::Failed { retry: true, .. } => state == JobState::Releasing,
+            Self::Failed { .. } => state == JobState::Held,
+            Self::Cancel { .. } => state == JobState::Cancelled,
+            _ => false,
+        }
+    }
+}
+
 /// Why an input does not fit where the job stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("job {number} is {state}: {hint}")]

@@ -21,6 +21,7 @@ use crate::{
     },
     engine::Engine,
     follow,
+    line::{turn_is_over, turn_missed},
     ready::{Ready, ready},
 };
 
@@ -64,7 +65,7 @@ pub(crate) async fn guarded(engine: &Engine, work: Work, attempt: impl Future<Ou
         return attempt;
     }
     let reason = "an error inside the host broke it off".to_owned();
-    engine.commit(work.trace, work.id, JobInput::Failed { reason, maybe_printed: true, retry: false }).await;
+    engine.commit_any(work.trace, work.id, JobInput::Failed { reason, maybe_printed: true, retry: false }).await;
     Attempt::Over
 }
 
@@ -104,6 +105,8 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: W
     }
     match job.state {
         JobState::Releasing => {}
+        // Whoever sent it follows it.
+        JobState::Sending | JobState::Printing if !work.taken_up => return Attempt::Over,
         JobState::Sending | JobState::Printing => {
             let whole = job.state == JobState::Printing;
             follow::spawn(engine, printer, work, job, whole);
@@ -111,10 +114,14 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: W
         }
         _ => return Attempt::Over,
     }
+    if !work.taken_up && !by_itself(engine, &job) && turn_is_over(engine, &job) {
+        engine.commit(work.trace, &job, turn_missed(printer)).await;
+        return Attempt::Over;
+    }
     let Some(target) = engine.store.setup().printers.get(printer).cloned() else {
         let reason = format!("printer {:?} is not configured any more", printer.as_str());
         let input = JobInput::Failed { reason, maybe_printed: work.taken_up, retry: false };
-        engine.commit(work.trace, job.id, input).await;
+        engine.commit(work.trace, &job, input).await;
         return Attempt::Over;
     };
     if work.taken_up {
@@ -144,24 +151,24 @@ pub(crate) async fn attempt(engine: &Arc<Engine>, printer: &PrinterName, work: W
             if error.kind() == std::io::ErrorKind::NotFound && engine.spool.is_marked().is_ok_and(|marked| marked) =>
         {
             let reason = DOCUMENT_MISSING.to_owned();
-            engine.commit(work.trace, job.id, JobInput::Cancel { reason }).await;
+            engine.commit(work.trace, &job, JobInput::Cancel { reason }).await;
             return Attempt::Over;
         }
         Err(error) => {
             return failed(engine, work, &job, Failure::again(format!("its document cannot be read: {error}"))).await;
         }
     };
-    let Some(job) = engine.commit(work.trace, job.id, JobInput::Sending).await else { return Attempt::Over };
+    let Some(job) = engine.commit(work.trace, &job, JobInput::Sending).await else { return Attempt::Over };
     let sent = match &target.uri {
         PrinterUri::Folder(path) => folder::deliver(printer, &engine.base.join(path), &job, document).await,
         PrinterUri::Ipp(uri) => IppPrinter::new(engine, &target, uri).print(work.trace, &job, &template).await,
     };
     match sent {
         Sent::Done => {
-            engine.commit(work.trace, job.id, JobInput::Done).await;
+            engine.commit(work.trace, &job, JobInput::Done).await;
         }
         Sent::Taken(remote) => {
-            if let Some(job) = engine.commit(work.trace, job.id, JobInput::Accepted { remote }).await {
+            if let Some(job) = engine.commit(work.trace, &job, JobInput::Accepted { remote }).await {
                 follow::spawn(engine, printer, work, job, true);
             }
         }
@@ -221,7 +228,7 @@ async fn look_up(engine: &Engine, printer: &Printer, job: &Job) -> Known {
 async fn taken_up(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job: &Job, known: Known) -> Option<Attempt> {
     let input = match known {
         Known::Sent => {
-            if let Some(job) = engine.commit(work.trace, job.id, JobInput::Sending).await {
+            if let Some(job) = engine.commit(work.trace, &job, JobInput::Sending).await {
                 follow::spawn(engine, printer, work, job, false);
             }
             return Some(Attempt::Over);
@@ -236,7 +243,7 @@ async fn taken_up(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job: 
         }
         Known::Unknown(failure) => JobInput::Failed { reason: failure.reason, maybe_printed: true, retry: false },
     };
-    engine.commit(work.trace, job.id, input).await;
+    engine.commit(work.trace, &job, input).await;
     Some(Attempt::Over)
 }
 
@@ -244,7 +251,7 @@ async fn taken_up(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job: 
 async fn failed(engine: &Engine, work: Work, job: &Job, failure: Failure) -> Attempt {
     let retry = failure.again && by_itself(engine, job);
     let input = JobInput::Failed { reason: failure.reason, maybe_printed: false, retry };
-    match engine.commit(work.trace, job.id, input).await {
+    match engine.commit(work.trace, &job, input).await {
         Some(job) if job.state == JobState::Releasing => Attempt::Again,
         _ => Attempt::Over,
     }
@@ -278,5 +285,24 @@ mod tests {
         let east = "east".parse().unwrap();
         assert_eq!(attempt(&engine, &east, work).await, Attempt::Over);
         assert_eq!(engine.store.job(job.id).await.unwrap().unwrap().state, JobState::Releasing);
+    }
+
+    /// Put on hold and released anew, it is somebody else's to send, follow and fail.
+    #[tokio::test]
+    async fn what_happens_to_an_earlier_attempt_changes_nothing() {
+        let (_folder, engine, job) = an_engine().await;
+        let work = released(&engine, &job).await;
+        let first = engine.store.job(job.id).await.unwrap().unwrap();
+        engine.change(work.trace, job.id, JobInput::Hold { by: "ada".to_owned() }).await.unwrap();
+        released(&engine, &job).await;
+        for input in [JobInput::Sending, turn_missed(&"west".parse().unwrap())] {
+            assert!(engine.commit(work.trace, &first, input).await.is_none());
+        }
+        let second = engine.store.job(job.id).await.unwrap().unwrap();
+        assert_eq!((second.state, second.attempt), (JobState::Releasing, 2));
+        assert!(engine.commit(work.trace, &second, JobInput::Sending).await.is_some());
+        // Sent already: whoever sent it follows it.
+        assert_eq!(attempt(&engine, &"west".parse().unwrap(), work).await, Attempt::Over);
+        assert!(engine.commit(work.trace, &second, JobInput::Accepted { remote: None }).await.is_some());
     }
 }

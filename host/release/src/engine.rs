@@ -106,6 +106,12 @@ impl Release {
         }
     }
 
+    /// A card at a device of this printer could not be decided about, because the store failed; should the jobs be committed
+    /// as `releasing` all the same, they are delivered. Never blocks.
+    pub fn look_again(&self, printer: &PrinterName) {
+        self.engine.look_again(printer);
+    }
+
     /// An operator releases a held job to a printer.
     ///
     /// # Errors
@@ -114,9 +120,14 @@ impl Release {
         self.engine.printer(&printer)?;
         let engine = Arc::clone(&self.engine);
         let released = self.engine.to_its_end(async move {
-            let job = engine.change(trace, id, JobInput::Release { printer, device: None }).await?;
-            engine.hand_over(Work::new(trace, id), &job);
-            Ok(job)
+            let released = engine.change(trace, id, JobInput::Release { printer: printer.clone(), device: None }).await;
+            match &released {
+                Ok(job) => engine.hand_over(Work::new(trace, id), job),
+                // It may be committed all the same, and only the store's answer lost.
+                Err(ReleaseError::Store(_)) => engine.look_again(&printer),
+                Err(_) => {}
+            }
+            released
         });
         released.await?
     }
@@ -253,22 +264,56 @@ impl Engine {
         Ok(job)
     }
 
-    /// The same for something that has happened whether the store takes it or not: it is told until it does. None: the job
-    /// has moved on meanwhile, or the host is stopping.
-    pub(crate) async fn commit(&self, trace: TraceId, id: JobId, input: JobInput) -> Option<Job> {
+    /// The same for something that has happened to this attempt at the job, whether the store takes it or not: it is told
+    /// until it does. None: the job has moved on meanwhile, perhaps released anew, or the host is stopping.
+    pub(crate) async fn commit(&self, trace: TraceId, job: &Job, input: JobInput) -> Option<Job> {
+        let (id, attempt) = (job.id, job.attempt);
+        self.commit_by(id, Some(attempt), trace, input).await
+    }
+
+    /// The same whichever attempt it is.
+    pub(crate) async fn commit_any(&self, trace: TraceId, id: JobId, input: JobInput) -> Option<Job> {
+        self.commit_by(id, None, trace, input).await
+    }
+
+    async fn commit_by(&self, id: JobId, attempt: Option<u32>, trace: TraceId, input: JobInput) -> Option<Job> {
+        // A commit whose answer was lost may stand all the same.
+        let mut doubt = false;
         loop {
-            match self.change(trace, id, input.clone()).await {
+            let step = |job: &mut Job| {
+                if attempt.is_some_and(|attempt| attempt != job.attempt) {
+                    let hint = "it was released anew meanwhile";
+                    return Err(JobError { number: job.number, state: job.state, hint });
+                }
+                job_life::step(job, trace, input.clone())
+            };
+            match self.change_by(id, step).await {
                 Ok(job) => return Some(job),
                 Err(ReleaseError::Store(error)) => {
                     tracing::error!(job = %id, ?input, error = &error as &dyn std::error::Error, "a job cannot be changed");
+                    doubt = true;
                 }
                 Err(error) => {
+                    if doubt && let Ok(Some(job)) = self.store.job(id).await {
+                        let same = attempt.is_none_or(|attempt| attempt == job.attempt);
+                        if same && input.leads_to(job.state) {
+                            return Some(job);
+                        }
+                    }
                     tracing::info!(job = %id, ?input, %error, "a job has moved on");
                     return None;
                 }
             }
             self.stop.run_until_cancelled(tokio::time::sleep(COMMIT_AGAIN)).await?;
         }
+    }
+
+    /// Jobs may have been committed as `releasing` for this printer although whoever did it was told of an error: its worker
+    /// looks into the store.
+    pub(crate) fn look_again(self: &Arc<Self>, printer: &PrinterName) {
+        let mut workers = lock(&self.workers);
+        let worker = workers.entry(printer.clone()).or_insert_with(|| Worker::start(self, printer));
+        worker.look_again();
     }
 
     /// Looks something up in the spool folder, off the runtime's own threads.

@@ -36,6 +36,9 @@ use crate::{
 /// A job that takes no longer than this is asked about often: somebody stands there.
 const SOON: Duration = Duration::from_secs(60);
 
+/// An "up time" of ten years is none, in seconds: some printers tell the time of day there, which goes on while they are off.
+const NO_UP_TIME: u64 = 10 * 365 * 86_400;
+
 /// Follows the job in a task of its own. Where it is not certain that the `whole` document went out, a printer that says it
 /// is done may have printed a part of it: some print what came before the connection broke.
 pub(crate) fn spawn(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job: Job, whole: bool) {
@@ -47,7 +50,7 @@ pub(crate) fn spawn(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job
         let ending = Engine::without_panic(ending(&engine, &printer, work, &job, whole));
         if let Some(input) = stop.run_until_cancelled(ending).await {
             let input = input.unwrap_or_else(|| doubtful("an error inside the host broke it off".to_owned()));
-            engine.commit(work.trace, job.id, input).await;
+            engine.commit(work.trace, &job, input).await;
         }
     });
 }
@@ -99,7 +102,7 @@ async fn watch(
                 heard = Instant::now();
                 remote = seen.id.or(remote);
                 if !taken && !cut {
-                    engine.commit(work.trace, job.id, JobInput::Accepted { remote }).await;
+                    engine.commit(work.trace, job, JobInput::Accepted { remote }).await;
                     taken = true;
                 }
                 match seen.verdict() {
@@ -116,7 +119,7 @@ async fn watch(
                     }
                 }
             }
-            Ok(None) if went_on_since(printer, job, last_at_work).await => return JobInput::Done,
+            Ok(None) if !cut && went_on_since(printer, job, last_at_work).await => return JobInput::Done,
             Ok(None) => return doubtful(format!("{} knows nothing of it", printer.title())),
             Err(Unanswered::Refused(why)) => {
                 return doubtful(format!("{} does not tell of its jobs: {why}", printer.title()));
@@ -150,7 +153,7 @@ async fn watch(
 /// Whether the printer was last seen at work on the job, and has not been switched off since.
 async fn went_on_since(printer: &IppPrinter<'_>, job: &Job, last_at_work: Option<Instant>) -> bool {
     match (last_at_work, printer.up_seconds(job).await) {
-        (Some(at_work), Some(up)) => up > at_work.elapsed().as_secs(),
+        (Some(at_work), Some(up)) => up < NO_UP_TIME && up > at_work.elapsed().as_secs(),
         _ => false,
     }
 }

@@ -17,13 +17,16 @@ use std::{
 
 use cardinal_domain::{
     bounds::size,
-    job::JobState,
+    job::{Job, JobState},
     job_life::JobInput,
     names::{JobId, PrinterName, TraceId},
 };
 use cardinal_store::JobFilter;
 use tokio::{
-    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    sync::{
+        Notify,
+        mpsc::{self, UnboundedReceiver, UnboundedSender},
+    },
     time::Instant,
 };
 
@@ -32,6 +35,9 @@ use crate::{
     engine::Engine,
     options::Pauses,
 };
+
+/// How long to wait before the store is asked again for what it could not tell.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// A printer's worker, as the engine sees it.
 pub(crate) struct Worker {
@@ -43,8 +49,10 @@ pub(crate) struct Worker {
 #[derive(Default)]
 struct Gauge {
     waiting: AtomicUsize,
-    /// A job found no room.
+    /// There may be a job in the store that is not in the line.
     more: AtomicBool,
+    /// Wakes a worker that waits for jobs.
+    wake: Notify,
 }
 
 impl Worker {
@@ -80,6 +88,12 @@ impl Worker {
         self.sender.send(work).map_err(|unsent| unsent.0)
     }
 
+    /// There may be a job in the store that nobody put into the line.
+    pub(crate) fn look_again(&self) {
+        self.gauge.more.store(true, Ordering::SeqCst);
+        self.gauge.wake.notify_one();
+    }
+
     /// One that has ended.
     #[cfg(test)]
     pub(crate) fn gone() -> Self {
@@ -111,7 +125,7 @@ impl Line {
         let stop = self.engine.stop.clone();
         while !stop.is_cancelled() {
             while let Ok(work) = self.came.try_recv() {
-                self.push(work).await;
+                self.push(work);
             }
             if let Some(next) = self.waiting.pop_front() {
                 self.gauge.waiting.fetch_sub(1, Ordering::SeqCst);
@@ -125,9 +139,10 @@ impl Line {
                 biased;
                 () = stop.cancelled() => return,
                 work = self.came.recv() => match work {
-                    Some(work) => self.push(work).await,
+                    Some(work) => self.push(work),
                     None => return,
                 },
+                () = self.gauge.wake.notified() => {}
                 () = tokio::time::sleep_until(self.next_try), if !self.again.is_empty() => self.next_try().await,
             }
         }
@@ -153,7 +168,8 @@ impl Line {
         }
     }
 
-    /// Tries to deliver a job, and meanwhile sees to the line.
+    /// Tries to deliver a job, and meanwhile sees to the line. Whatever asks the store is a task of its own: awaited here, it
+    /// would wait in turn behind the attempt, which is not polled meanwhile.
     async fn attempt(&mut self, work: Work) -> Attempt {
         let (engine, printer) = (Arc::clone(&self.engine), self.printer.clone());
         // Boxed, so that a worker that waits for jobs is small.
@@ -169,54 +185,29 @@ impl Line {
             tokio::select! {
                 biased;
                 done = &mut attempt => return done,
-                Some(work) = self.came.recv() => self.push(work).await,
-                () = late => self.too_late().await,
+                Some(work) = self.came.recv() => self.push(work),
+                () = late => self.too_late(),
             }
         }
     }
 
-    async fn push(&mut self, work: Work) {
+    fn push(&mut self, work: Work) {
         // Whoever asks why it does not come out is told, also while its turn has not come.
         if let Some(reason) = self.engine.printers.waiting(&self.printer) {
-            self.engine.tell_waiting(work.id, &reason).await;
+            let engine = Arc::clone(&self.engine);
+            self.engine.spawn(async move { engine.tell_waiting(work.id, &reason).await });
         }
         let until = (!work.taken_up).then(|| Instant::now() + self.engine.limits.turn_timeout());
         self.waiting.push_back(Waiting { work, until });
     }
 
-    /// The first job in the line that may not wait any longer is held again.
-    async fn too_late(&mut self) {
+    /// The first job in the line that may not wait any longer leaves it, and is held again.
+    fn too_late(&mut self) {
         let Some(at) = self.waiting.iter().position(|waiting| waiting.until.is_some()) else { return };
-        let Some(waiting) = self.waiting.get_mut(at) else { return };
-        let (work, now) = (waiting.work, Instant::now());
-        let job = match self.engine.store.job(work.id).await {
-            Ok(job) => {
-                job.filter(|job| job.state == JobState::Releasing && job.printer.as_ref() == Some(&self.printer))
-            }
-            Err(error) => {
-                tracing::error!(job = %work.id, error = &error as &dyn std::error::Error, "a job cannot be read");
-                waiting.until = Some(now + Duration::from_secs(1));
-                return;
-            }
-        };
-        if let Some(job) = job {
-            if by_itself(&self.engine, &job) {
-                waiting.until = None;
-                return;
-            }
-            let left = self.engine.limits.turn_timeout().saturating_sub(since_released(&job).unwrap_or(Duration::MAX));
-            if left > Duration::ZERO {
-                // It was released anew meanwhile.
-                waiting.until = Some(now + left);
-                return;
-            }
-            let title = self.printer.as_str();
-            let reason = format!("printer {title:?} was busy with other jobs for too long; show the card again");
-            let input = JobInput::Failed { reason, maybe_printed: false, retry: false };
-            self.engine.commit(work.trace, work.id, input).await;
-        }
-        self.waiting.remove(at);
+        let Some(Waiting { work, .. }) = self.waiting.remove(at) else { return };
         self.gauge.waiting.fetch_sub(1, Ordering::SeqCst);
+        let (engine, printer) = (Arc::clone(&self.engine), self.printer.clone());
+        self.engine.spawn(async move { give_up(&engine, &printer, work).await });
     }
 
     /// Jobs that found no room in the line, oldest first. False: there are none.
@@ -227,7 +218,7 @@ impl Line {
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the jobs in line cannot be read");
                 self.gauge.more.store(true, Ordering::SeqCst);
-                self.engine.stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await;
+                self.engine.stop.run_until_cancelled(tokio::time::sleep(READ_AGAIN)).await;
                 return true;
             }
         };
@@ -240,11 +231,45 @@ impl Line {
             // The trace is for telling only.
             let trace = self.engine.trace_of(job.id).await.unwrap_or_else(|_| TraceId::new());
             self.gauge.waiting.fetch_add(1, Ordering::SeqCst);
-            self.push(Work::new(trace, job.id)).await;
+            self.push(Work::new(trace, job.id));
         }
         if missed.next().is_some() {
             self.gauge.more.store(true, Ordering::SeqCst);
         }
         !self.waiting.is_empty()
     }
+}
+
+/// Holds a job again whose turn did not come in time. One that was released anew meanwhile, or that nobody waits for, goes
+/// to the end of the line.
+async fn give_up(engine: &Arc<Engine>, printer: &PrinterName, work: Work) {
+    let job = loop {
+        match engine.store.job(work.id).await {
+            Ok(job) => break job,
+            Err(error) => {
+                tracing::error!(job = %work.id, error = &error as &dyn std::error::Error, "a job cannot be read");
+                tokio::time::sleep(READ_AGAIN).await;
+            }
+        }
+    };
+    let Some(job) = job.filter(|job| job.state == JobState::Releasing && job.printer.as_ref() == Some(printer)) else {
+        return;
+    };
+    if by_itself(engine, &job) || !turn_is_over(engine, &job) {
+        engine.hand_over(work, &job);
+        return;
+    }
+    engine.commit(work.trace, &job, turn_missed(printer)).await;
+}
+
+/// Whether a released job waits for so long that nobody may be there any more.
+pub(crate) fn turn_is_over(engine: &Engine, job: &Job) -> bool {
+    since_released(job).is_some_and(|since| since >= engine.limits.turn_timeout())
+}
+
+/// What then happens to it.
+pub(crate) fn turn_missed(printer: &PrinterName) -> JobInput {
+    let title = printer.as_str();
+    let reason = format!("printer {title:?} was busy with other jobs for too long; show the card again");
+    JobInput::Failed { reason, maybe_printed: false, retry: false }
 }

@@ -165,7 +165,12 @@ impl Known {
             inner.status.take_abilities(&told.abilities);
             inner.abilities = Some((Arc::new(told.abilities), Instant::now()));
         }
-        changed && !everything
+        let unknown = changed && !everything;
+        if unknown {
+            // Should it not be told now either, nothing is left out of a job by what is out of date.
+            inner.abilities = None;
+        }
+        unknown
     }
 
     fn fails(&self, unanswered: Unanswered) {

@@ -71,9 +71,12 @@ pub(crate) async fn ready(engine: &Arc<Engine>, printer: &Printer, work: Work, j
 async fn settle(engine: &Engine, printer: &Printer, work: Work, job: &Job, mut look: Look) -> Ready {
     let refused = |look: &Look| look.abilities.as_ref().and_then(|(abilities, _)| abilities.refuses(job));
     if refused(&look).is_some() && look.abilities.as_ref().is_some_and(|(_, age)| *age > JUST_NOW) {
-        // It may have learned it since it was asked.
+        // It may have learned it since it was asked. What it does not tell now stays as it was.
         engine.printers.doubt(printer);
-        look = engine.look(printer, JUST_NOW).await;
+        let again = engine.look(printer, JUST_NOW).await;
+        if again.abilities.is_some() {
+            look = again;
+        }
     }
     if let Some(words) = refused(&look) {
         return Ready::Failed(Failure::for_good(format!("printer {:?} {words}", printer.name.as_str())));

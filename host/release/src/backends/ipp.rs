@@ -91,7 +91,7 @@ impl<'e> IppPrinter<'e> {
             }
             if !std::mem::replace(&mut told, true) {
                 let reason = format!("waits: {} is busy", self.title());
-                self.engine.commit(trace, job.id, JobInput::Waits { reason }).await;
+                self.engine.commit(trace, job, JobInput::Waits { reason }).await;
             }
             let waited = self.engine.stop.run_until_cancelled(tokio::time::sleep(pauses.next())).await;
             if waited.is_none() || begun.elapsed() >= self.limits.busy_timeout() {

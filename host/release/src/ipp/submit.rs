@@ -347,7 +347,7 @@ async fn discard(engine: &Arc<Engine>, trace: TraceId, id: JobId, reason: &str) 
     if let ReleaseError::Store(_) = error {
         let owned = Arc::clone(engine);
         engine.spawn(async move {
-            owned.commit(trace, id, input).await;
+            owned.commit_any(trace, id, input).await;
         });
     }
 }

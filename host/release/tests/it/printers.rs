@@ -275,3 +275,22 @@ async fn printers_without_jobs_are_looked_at_too() {
     })
     .await;
 }
+
+/// Each is told what it waits for, while the first one asks the printer and the store, too.
+#[tokio::test]
+async fn jobs_released_at_a_printer_that_stands_still_block_nobody() {
+    let (host, printer) = with_printer(patient()).await;
+    is(&printer, 5, &["media-empty-error"]);
+    let mut jobs = Vec::new();
+    for _ in 0..30 {
+        jobs.push(host.print("find-me", PDF).await);
+    }
+    for job in &jobs {
+        host.release_to(job, "east").await;
+        host.print("find-me", PDF).await;
+    }
+    is(&printer, 3, &[]);
+    for job in &jobs {
+        host.until(job, JobState::Delivered).await;
+    }
+}

@@ -97,6 +97,8 @@ async fn decide(services: Arc<Services>, reader: ReaderName, shown: Shown) -> Ve
         }
         Err(error) => {
             tracing::error!(%reader, %trace, error = &error as &dyn std::error::Error, "a card could not be decided about");
+            // The store may have committed it all the same, and only its answer was lost.
+            services.release.look_again(&device.printer);
             // No card goes by without an event, as far as the store still takes one.
             let message = format!("{}: failed (the host could not decide; its log says why)", device.name);
             let event = EventBody::new(trace, EventKind::VerdictGiven, message)

@@ -81,15 +81,20 @@ impl Abilities {
             let silent = self.creation.is_empty() || self.creation.iter().any(|known| known == name);
             return silent.then(|| wish.clone());
         };
-        if let IppValue::Collection(members) = wish {
-            return self.has_members(supported, members).then(|| wish.clone());
-        }
         match wish {
             IppValue::Array(wishes) => {
-                let granted: Vec<_> = wishes.iter().filter(|wish| allows(supported, wish)).cloned().collect();
+                let granted: Vec<_> = wishes.iter().filter(|wish| self.grants(supported, wish)).cloned().collect();
                 (!granted.is_empty()).then(|| list(granted))
             }
-            one => allows(supported, one).then(|| one.clone()),
+            one => self.grants(supported, one).then(|| one.clone()),
+        }
+    }
+
+    /// Whether a wish can be had.
+    fn grants(&self, supported: &IppValue, wish: &IppValue) -> bool {
+        match wish {
+            IppValue::Collection(members) => self.has_members(supported, members),
+            wish => allows(supported, wish),
         }
     }
 
