@@ -228,7 +228,7 @@ async fn look_up(engine: &Engine, printer: &Printer, job: &Job) -> Known {
 async fn taken_up(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job: &Job, known: Known) -> Option<Attempt> {
     let input = match known {
         Known::Sent => {
-            if let Some(job) = engine.commit(work.trace, &job, JobInput::Sending).await {
+            if let Some(job) = engine.commit(work.trace, job, JobInput::Sending).await {
                 follow::spawn(engine, printer, work, job, false);
             }
             return Some(Attempt::Over);
@@ -243,7 +243,7 @@ async fn taken_up(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job: 
         }
         Known::Unknown(failure) => JobInput::Failed { reason: failure.reason, maybe_printed: true, retry: false },
     };
-    engine.commit(work.trace, &job, input).await;
+    engine.commit(work.trace, job, input).await;
     Some(Attempt::Over)
 }
 
@@ -251,7 +251,7 @@ async fn taken_up(engine: &Arc<Engine>, printer: &PrinterName, work: Work, job: 
 async fn failed(engine: &Engine, work: Work, job: &Job, failure: Failure) -> Attempt {
     let retry = failure.again && by_itself(engine, job);
     let input = JobInput::Failed { reason: failure.reason, maybe_printed: false, retry };
-    match engine.commit(work.trace, &job, input).await {
+    match engine.commit(work.trace, job, input).await {
         Some(job) if job.state == JobState::Releasing => Attempt::Again,
         _ => Attempt::Over,
     }

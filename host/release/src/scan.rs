@@ -76,11 +76,16 @@ pub(crate) async fn with_documents(store: &Store) -> Result<usize, StoreError> {
 /// Mends every job of the spool and of the store.
 pub(crate) async fn mend(engine: &Arc<Engine>, mut found: BTreeMap<JobId, Found>) -> Result<(), ReleaseError> {
     let open = engine.store.jobs(&JobFilter { open: true, limit: i64::MAX, ..JobFilter::default() }).await?;
+    // Most of a start is held jobs that are as they should be: the list tells that, and nobody can tap for one yet.
+    let mut fine = HashSet::new();
     for job in open {
-        found.entry(job.id).or_default();
+        if decide(Some(&job), found.entry(job.id).or_default()) == Mend::Nothing {
+            fine.insert(job.id);
+        }
     }
     // Ids sort by age, so jobs go back to their printers in the order in which they came.
-    for (id, found) in found {
+    for (id, found) in found.into_iter().filter(|(id, _)| !fine.contains(id)) {
+        // Read anew: a printer's worker that was started for an earlier job may have seen to it meanwhile.
         let row = engine.store.job(id).await?;
         mend_one(engine, id, row, found).await?;
     }
@@ -133,6 +138,9 @@ pub(crate) async fn without_files(engine: &Arc<Engine>, ids: Vec<JobId>) -> Resu
 
 async fn mend_one(engine: &Arc<Engine>, id: JobId, row: Option<Job>, found: Found) -> Result<(), ReleaseError> {
     let mend = decide(row.as_ref(), &found);
+    if mend == Mend::Nothing {
+        return Ok(());
+    }
     let trace = engine.trace_of(id).await?;
     match (mend, row, found.header) {
         (Mend::Restore, _, Some(header)) => restore(engine, trace, header).await,

@@ -18,7 +18,8 @@ use tokio::{
 
 use crate::{
     DatabaseError, Place, StoreError, migrations,
-    setup::Setup,
+    retention::Surplus,
+    setup::{self, Setup},
     sql::{self, Text, Value},
     writer::Writer,
 };
@@ -57,6 +58,7 @@ pub(crate) struct Inner {
     pub(crate) writer: Arc<Mutex<Writer>>,
     pub(crate) watchers: broadcast::Sender<Event>,
     pub(crate) setup: RwLock<Arc<Setup>>,
+    pub(crate) surplus: Surplus,
 }
 
 impl Store {
@@ -70,7 +72,11 @@ impl Store {
         sqlx::any::install_default_drivers();
         let mut writer = Writer::new(place.clone(), durability);
         // Before anything is changed: the database may be another host's.
-        migrations::run(writer.open().await?).await?;
+        let connection = writer.open().await?;
+        migrations::run(connection).await?;
+        let read = setup::rows(connection).await;
+        let rows = read.map_err(|error| StoreError::sql(&place, "read the site", error))?;
+        let setup = Setup::from_rows(rows).map_err(StoreError::unreadable(setup::PART))?;
         let options = place.url().parse().map_err(|error| open_failed(&place, error))?;
         let is_postgres = place.is_postgres();
         let pool = AnyPoolOptions::new()
@@ -80,17 +86,16 @@ impl Store {
             .acquire_timeout(if is_postgres { CONNECT_WITHIN } else { FREE_WITHIN })
             .after_connect(move |connection, _| Box::pin(set_up(connection, is_postgres, durability)))
             .connect_lazy_with(options);
-        let store = Self {
+        Ok(Self {
             inner: Arc::new(Inner {
                 place,
                 pool,
                 writer: Arc::new(Mutex::new(writer)),
                 watchers: broadcast::channel(WATCH_BACKLOG).0,
-                setup: RwLock::default(),
+                setup: RwLock::new(Arc::new(setup)),
+                surplus: Surplus::default(),
             }),
-        };
-        store.read_setup().await?;
-        Ok(store)
+        })
     }
 
     /// Closes the database; what was committed is in the one file afterwards. Writes that come later are refused.

@@ -43,6 +43,8 @@ impl Store {
     pub async fn restore_job(&self, job: &Job, events: Vec<EventBody>) -> Result<bool, StoreError> {
         let mut write = self.write("restore a job").await?;
         if find(&mut write, job.id).await?.is_some() {
+            // What was seen may be the work of others in the batch, which is not committed yet: also below.
+            write.commit().await?;
             return Ok(false);
         }
         let mut job = job.clone();
@@ -67,10 +69,16 @@ impl Store {
         rule: impl FnOnce(&mut Job) -> Result<Vec<EventBody>, JobError> + Send,
     ) -> Result<Option<Result<Job, JobError>>, StoreError> {
         let mut write = self.write("change a job").await?;
-        let Some(mut job) = find(&mut write, id).await? else { return Ok(None) };
+        let Some(mut job) = find(&mut write, id).await? else {
+            write.commit().await?;
+            return Ok(None);
+        };
         let events = match rule(&mut job) {
             Ok(events) => events,
-            Err(refused) => return Ok(Some(Err(refused))),
+            Err(refused) => {
+                write.commit().await?;
+                return Ok(Some(Err(refused)));
+            }
         };
         update(&mut write, &job).await?;
         write.tell(events).await?;

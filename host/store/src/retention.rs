@@ -1,5 +1,7 @@
 //! Deleting what is old, a little at a time: between two batches everybody who waits has their turn.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use cardinal_domain::{names::JobId, time::Timestamp};
 use sqlx::Row as _;
 
@@ -40,8 +42,50 @@ pub struct Cleaned {
     pub next: Option<i64>,
 }
 
+/// From where on there is too much. Many rows are counted off for it, so it is looked up once a round, by its first batch:
+/// what comes meanwhile makes room in the next round.
+#[derive(Default)]
+pub(crate) struct Surplus {
+    /// For so many events: the last that goes.
+    events: Mutex<Option<(i64, i64)>>,
+    /// For so many jobs: when the last that goes came to its end, and its number.
+    jobs: Mutex<Option<(i64, (i64, i64))>>,
+}
+
 impl Store {
-    /// Deletes old events behind this place in the order (0 at first), one batch. Those of a job that is not at its end
+    /// Up to which place there are too many events.
+    async fn surplus_events(&self, keep: i64, is_first: bool) -> Result<i64, StoreError> {
+        let known = &self.inner.surplus.events;
+        if let Some((_, surplus)) = lock(known).filter(|(of, _)| *of == keep && !is_first) {
+            return Ok(surplus);
+        }
+        let newest = "SELECT seq FROM event ORDER BY seq DESC LIMIT 1 OFFSET $1";
+        let row = self.first("look for old events", newest, &values![keep.max(0)]).await?;
+        let surplus = number(row.as_ref())?.unwrap_or(-1);
+        *lock(known) = Some((keep, surplus));
+        Ok(surplus)
+    }
+
+    /// Up to which end, and among those of one moment up to which number, there are too many jobs at their end.
+    async fn surplus_jobs(&self, keep: i64, is_first: bool) -> Result<(i64, i64), StoreError> {
+        let known = &self.inner.surplus.jobs;
+        if let Some((_, surplus)) = lock(known).filter(|(of, _)| *of == keep && !is_first) {
+            return Ok(surplus);
+        }
+        let newest = "SELECT changed, number FROM job WHERE state IN ('delivered', 'cancelled') \
+                      ORDER BY changed DESC, number DESC LIMIT 1 OFFSET $1";
+        let surplus = match self.first("look for old jobs", newest, &values![keep.max(0)]).await? {
+            Some(row) => {
+                let bad = StoreError::unreadable("job");
+                (row.try_get(0).map_err(&bad)?, row.try_get(1).map_err(&bad)?)
+            }
+            None => (i64::MIN, -1),
+        };
+        *lock(known) = Some((keep, surplus));
+        Ok(surplus)
+    }
+
+    /// Deletes old events behind this place in the order (0 at first, which begins a round), one batch. Those of a job that is not at its end
     /// stay: its trace is found through them.
     ///
     /// # Errors
@@ -49,8 +93,7 @@ impl Store {
     pub async fn clean_events(&self, limit: EventLimit, after: i64) -> Result<Cleaned, StoreError> {
         let doing = "look for old events";
         // Everything up to here is too much.
-        let newest = "SELECT seq FROM event ORDER BY seq DESC LIMIT 1 OFFSET $1";
-        let surplus = number(self.first(doing, newest, &values![limit.keep.max(0)]).await?.as_ref())?.unwrap_or(-1);
+        let surplus = self.surplus_events(limit.keep, after == 0).await?;
         let window =
             "SELECT max(w.seq), min(w.at) FROM (SELECT seq, at FROM event WHERE seq > $1 ORDER BY seq LIMIT $2) w";
         let Some(row) = self.first(doing, window, &values![after, BATCH]).await? else {
@@ -72,19 +115,17 @@ impl Store {
         Ok(Cleaned { gone: u64::try_from(gone).unwrap_or(u64::MAX), next: Some(last) })
     }
 
-    /// Jobs at their end that are old, with a number above this one (0 at first), one batch: their ids, and the last of
-    /// their numbers. Never one that is not at its end.
+    /// Jobs at their end that are old, with a number above this one (0 at first, which begins a round), one batch: their
+    /// ids, and the last of their numbers. Never one that is not at its end.
     ///
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn old_jobs(&self, limit: JobLimit, above: i64) -> Result<Vec<(JobId, i64)>, StoreError> {
-        let doing = "look for old jobs";
-        let newest =
-            "SELECT number FROM job WHERE state IN ('delivered', 'cancelled') ORDER BY number DESC LIMIT 1 OFFSET $1";
-        let surplus = number(self.first(doing, newest, &values![limit.keep.max(0)]).await?.as_ref())?.unwrap_or(-1);
+        let (ended, last) = self.surplus_jobs(limit.keep, above == 0).await?;
         let old = "SELECT id, number FROM job WHERE state IN ('delivered', 'cancelled') AND number > $1 \
-                   AND (changed < $2 OR number <= $3) ORDER BY number LIMIT $4";
-        let rows = self.all(doing, old, &values![above, limit.before.0, surplus, BATCH]).await?;
+                   AND (changed < $2 OR (changed = $3 AND number <= $4)) ORDER BY number LIMIT $5";
+        let values = values![above, limit.before.0.max(ended), ended, last, BATCH];
+        let rows = self.all("look for old jobs", old, &values).await?;
         let read = |row: &sqlx::any::AnyRow| {
             let id: String = row.try_get(0).map_err(StoreError::unreadable("job"))?;
             Ok((
@@ -151,6 +192,10 @@ impl Store {
         let after = free().await?.unwrap_or(0);
         Ok(after > 0 && after < before)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn number(row: Option<&sqlx::any::AnyRow>) -> Result<Option<i64>, StoreError> {

@@ -9,9 +9,17 @@ use cardinal_domain::{
     site::{Device, Printer, Queue, Reader, Site},
 };
 use serde::de::DeserializeOwned;
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use crate::{Store, StoreError, connect::Inner, sql::values, writer::Write};
+use crate::{
+    DatabaseError, Store, StoreError,
+    connect::Inner,
+    sql::{self, values},
+    writer::Write,
+};
+
+/// What cannot be read, where a row cannot.
+pub(crate) const PART: &str = "part of the site";
 
 /// A site without its people: small, and looked at on every swipe, so it is kept in memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,42 +79,34 @@ impl Store {
         write.tell(events).await?;
         write.commit().await
     }
+}
 
-    /// Reads what the database has into memory, once; from then on the two are changed together.
-    pub(crate) async fn read_setup(&self) -> Result<(), StoreError> {
-        let mut setup = Setup::default();
-        for row in self.rows("SELECT name, value FROM config").await? {
-            setup.config.insert(column(&row, 0)?, column(&row, 1)?);
-        }
-        for printer in self.specs::<Printer>("SELECT spec FROM printer").await? {
-            setup.printers.insert(printer.name.clone(), printer);
-        }
-        for queue in self.specs::<Queue>("SELECT spec FROM queue").await? {
-            setup.queues.insert(queue.name.clone(), queue);
-        }
-        for device in self.specs::<Device>("SELECT spec FROM device").await? {
-            setup.devices.insert(device.name.clone(), device);
-        }
-        for reader in self.specs::<Reader>("SELECT spec FROM reader").await? {
-            setup.readers.insert(reader.name.clone(), reader);
-        }
-        *self.inner.setup.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(setup);
-        Ok(())
-    }
+/// What the database has of a setup: config keys, printers, queues, devices, readers.
+pub(crate) type Rows = [Vec<AnyRow>; 5];
 
-    async fn rows(&self, sql: &'static str) -> Result<Vec<sqlx::any::AnyRow>, StoreError> {
-        self.all("read the site", sql, &[]).await
+/// Reads them; [`Setup::from_rows`] tells what they mean.
+pub(crate) async fn rows(connection: &mut AnyConnection) -> Result<Rows, DatabaseError> {
+    let tables = [
+        "SELECT name, value FROM config",
+        "SELECT spec FROM printer",
+        "SELECT spec FROM queue",
+        "SELECT spec FROM device",
+        "SELECT spec FROM reader",
+    ];
+    let mut rows = Rows::default();
+    for (rows, table) in rows.iter_mut().zip(tables) {
+        *rows = sql::query(&table.into(), &[]).fetch_all(&mut *connection).await?;
     }
-
-    async fn specs<T: DeserializeOwned>(&self, sql: &'static str) -> Result<Vec<T>, StoreError> {
-        let read = |row: &sqlx::any::AnyRow| {
-            serde_json::from_str(&column::<String>(row, 0)?).map_err(StoreError::unreadable("part of the site"))
-        };
-        self.rows(sql).await?.iter().map(read).collect()
-    }
+    Ok(rows)
 }
 
 impl Inner {
+    /// Takes what a new connection found for the setup: while there was none, the database may have been changed, by a
+    /// commit whose answer was lost or by another host. Nobody is told of it; who looks the next time sees it.
+    pub(crate) fn replace_setup(&self, setup: Setup) {
+        *self.setup.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(setup);
+    }
+
     /// Changes the setup in memory as the database was just changed.
     pub(crate) fn change_setup(&self, changes: impl Iterator<Item = Change>) {
         let mut changes = changes.peekable();
@@ -119,6 +119,31 @@ impl Inner {
 }
 
 impl Setup {
+    /// What these rows mean; or why one of them cannot be read.
+    pub(crate) fn from_rows([config, printers, queues, devices, readers]: Rows) -> Result<Self, String> {
+        let mut setup = Self::default();
+        for row in config {
+            setup.config.insert(column(&row, 0)?, column(&row, 1)?);
+        }
+        for row in printers {
+            let printer: Printer = read(&row)?;
+            setup.printers.insert(printer.name.clone(), printer);
+        }
+        for row in queues {
+            let queue: Queue = read(&row)?;
+            setup.queues.insert(queue.name.clone(), queue);
+        }
+        for row in devices {
+            let device: Device = read(&row)?;
+            setup.devices.insert(device.name.clone(), device);
+        }
+        for row in readers {
+            let reader: Reader = read(&row)?;
+            setup.readers.insert(reader.name.clone(), reader);
+        }
+        Ok(setup)
+    }
+
     fn change(&mut self, change: Change) {
         match change {
             Change::Config(name, Some(value)) => drop(self.config.insert(name, value)),
@@ -136,11 +161,12 @@ impl Setup {
     }
 }
 
-fn column<'r, T: sqlx::Decode<'r, sqlx::Any> + sqlx::Type<sqlx::Any>>(
-    row: &'r sqlx::any::AnyRow,
-    index: usize,
-) -> Result<T, StoreError> {
-    row.try_get(index).map_err(StoreError::unreadable("part of the site"))
+fn column(row: &AnyRow, index: usize) -> Result<String, String> {
+    row.try_get(index).map_err(|error| error.to_string())
+}
+
+fn read<T: DeserializeOwned>(row: &AnyRow) -> Result<T, String> {
+    serde_json::from_str(&column(row, 0)?).map_err(|error| error.to_string())
 }
 
 /// A name out of a column that may be empty.
@@ -199,5 +225,5 @@ async fn carry_out(write: &mut Write, change: &Change) -> Result<(), StoreError>
 }
 
 fn spec<T: serde::Serialize>(entity: &T) -> Result<String, StoreError> {
-    serde_json::to_string(entity).map_err(StoreError::unreadable("part of the site"))
+    serde_json::to_string(entity).map_err(StoreError::unreadable(PART))
 }

@@ -28,6 +28,7 @@ use tokio::{
 use crate::{
     DatabaseError, Durability, Place, Store, StoreError,
     connect::{ANSWER_WITHIN, Inner, connect, open_failed},
+    setup::{self, Setup},
     sql::{self, Text, Value, values},
 };
 
@@ -60,6 +61,8 @@ enum Refused {
     Unreachable(DatabaseError),
     /// Somebody else has the lock; where they are.
     Taken(String),
+    /// The setup that it has by now cannot be read; why.
+    Unreadable(String),
 }
 
 impl Refused {
@@ -67,6 +70,7 @@ impl Refused {
         match self {
             Self::Unreachable(error) => StoreError::sql(place, doing, error),
             Self::Taken(by) => StoreError::Taken { place: place.clone(), by },
+            Self::Unreadable(why) => StoreError::unreadable(setup::PART)(why),
         }
     }
 }
@@ -106,30 +110,31 @@ impl Writer {
 
     /// The connection, for the first time.
     pub(crate) async fn open(&mut self) -> Result<&mut AnyConnection, StoreError> {
-        let connected = match self.connect(Instant::now()).await {
+        let connected = match self.connect(Instant::now(), None).await {
             Ok(()) => self.connection.as_mut().ok_or_else(|| sqlx::Error::WorkerCrashed.into()),
             Err(Refused::Unreachable(error)) => Err(error),
-            Err(taken) => return Err(taken.while_doing(&self.place, "open")),
+            Err(refused) => return Err(refused.while_doing(&self.place, "open")),
         };
         connected.map_err(|error| open_failed(&self.place, error))
     }
 
     /// Makes the connection where there is none. Whoever stood in line while an attempt failed shares its outcome: with a
-    /// database that says nothing, each would wait for as long again.
-    async fn connect(&mut self, asked: Instant) -> Result<(), Refused> {
+    /// database that says nothing, each would wait for as long again. With an open store the setup in memory is what this
+    /// connection finds, from before its first transaction on.
+    async fn connect(&mut self, asked: Instant, inner: Option<&Inner>) -> Result<(), Refused> {
         if self.connection.is_some() {
             return Ok(());
         }
         if let Some((_, refused)) = self.refused.as_ref().filter(|(when, _)| *when >= asked) {
             return Err(refused.clone());
         }
-        let made = self.make_connection().await;
+        let made = self.make_connection(inner).await;
         self.refused = made.as_ref().err().map(|refused| (Instant::now(), refused.clone()));
         self.connection = Some(made?);
         Ok(())
     }
 
-    async fn make_connection(&mut self) -> Result<AnyConnection, Refused> {
+    async fn make_connection(&mut self, inner: Option<&Inner>) -> Result<AnyConnection, Refused> {
         let mut connection = connect(&self.place, self.durability).await.map_err(Refused::Unreachable)?;
         if self.place.is_postgres() {
             let locking = timeout(ANSWER_WITHIN, self.lock(&mut connection)).await;
@@ -138,6 +143,11 @@ impl Writer {
                 Ok(Some(by)) => return Err(Refused::Taken(by)),
                 Err(error) => return Err(Refused::Unreachable(error)),
             }
+        }
+        if let Some(inner) = inner {
+            let reading = timeout(ANSWER_WITHIN, setup::rows(&mut connection)).await;
+            let rows = reading.unwrap_or_else(|_| Err(DatabaseError::late())).map_err(Refused::Unreachable)?;
+            inner.replace_setup(Setup::from_rows(rows).map_err(Refused::Unreadable)?);
         }
         Ok(connection)
     }
@@ -207,7 +217,7 @@ impl Writer {
     }
 
     /// Ready for the next writer's work: a transaction is open, and what is done from here on can be taken back by itself.
-    async fn begin(&mut self, doing: &'static str, asked: Instant) -> Result<(), StoreError> {
+    async fn begin(&mut self, inner: &Inner, doing: &'static str, asked: Instant) -> Result<(), StoreError> {
         self.mend().await;
         if self.state == State::Closed {
             return Err(StoreError::Closed { doing });
@@ -222,14 +232,14 @@ impl Writer {
             }
         }
         let was_connected = self.connection.is_some();
-        self.connect(asked).await.map_err(|refused| refused.while_doing(&self.place, doing))?;
+        self.connect(asked, Some(inner)).await.map_err(|refused| refused.while_doing(&self.place, doing))?;
         let begin = if self.place.is_postgres() { "BEGIN" } else { "BEGIN IMMEDIATE" };
         self.state = State::Working;
         let Err(mut error) = self.command(begin).await else { return Ok(()) };
         self.lose(&error);
         // It was idle for long, or the database was started anew: that is no reason to fail.
         if was_connected && error.is_lost() {
-            self.connect(asked).await.map_err(|refused| refused.while_doing(&self.place, doing))?;
+            self.connect(asked, Some(inner)).await.map_err(|refused| refused.while_doing(&self.place, doing))?;
             self.state = State::Working;
             match self.command(begin).await {
                 Ok(()) => return Ok(()),
@@ -288,7 +298,7 @@ impl Store {
             failed: false,
         };
         if let Some(writer) = &mut write.writer {
-            writer.begin(doing, asked).await?;
+            writer.begin(&self.inner, doing, asked).await?;
         }
         Ok(write)
     }

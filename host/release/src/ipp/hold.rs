@@ -7,7 +7,10 @@
 
 use std::sync::Arc;
 
-use cardinal_domain::{job::JobState, job_life::JobInput};
+use cardinal_domain::{
+    job::{Job, JobState},
+    job_life::{self, JobError, JobInput},
+};
 use ipp::model::StatusCode;
 
 use super::{
@@ -51,23 +54,28 @@ pub(crate) async fn release(engine: &Arc<Engine>, call: &Call) -> Result<Answer,
     let job = call.job(engine).await?;
     check_owner(call, &job)?;
     let trace = engine.trace_of(job.id).await?;
-    match (job.state, engine.passes_on(&job.queue)) {
-        (JobState::Held, Some(_)) if job.doubtful => {
-            let message = "it may have printed already; show your card at a printer, or ask an operator";
-            return Err(Refusal::new(StatusCode::ClientErrorNotPossible, message));
-        }
-        (JobState::Held, Some(printer)) => {
-            let released = engine.change(trace, job.id, JobInput::Release { printer, device: None }).await?;
-            engine.hand_over(Work::new(trace, job.id), &released);
-        }
-        (JobState::Held | JobState::Receiving, _) if job.on_hold() => {
-            engine.change(trace, job.id, JobInput::Unhold { by: call.user() }).await?;
-        }
-        (JobState::Delivered | JobState::Cancelled, _) => {
-            return Err(Refusal::new(StatusCode::ClientErrorNotPossible, "it is at its end"));
-        }
-        // It is not on hold; there is nothing to do.
-        _ => {}
+    let mut goes_out = false;
+    // Decided where it is committed: its document may arrive just now, and finds it on hold.
+    let rule = |job: &mut Job| {
+        let refused = |hint| Err(JobError { number: job.number, state: job.state, hint });
+        let input = match (job.state, engine.passes_on(&job.queue)) {
+            (JobState::Held, Some(_)) if job.doubtful => {
+                return refused("it may have printed already; show your card at a printer, or ask an operator");
+            }
+            (JobState::Held, Some(printer)) => {
+                goes_out = true;
+                JobInput::Release { printer, device: None }
+            }
+            (JobState::Held | JobState::Receiving, _) if job.on_hold() => JobInput::Unhold { by: call.user() },
+            (JobState::Delivered | JobState::Cancelled, _) => return refused("it is at its end"),
+            // It is not on hold; there is nothing to do.
+            _ => return Ok(Vec::new()),
+        };
+        job_life::step(job, trace, input)
+    };
+    let released = engine.change_by(job.id, rule).await?;
+    if goes_out {
+        engine.hand_over(Work::new(trace, job.id), &released);
     }
     Ok(Answer::default())
 }

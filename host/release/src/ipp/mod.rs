@@ -170,9 +170,7 @@ async fn signed_in(
     match sign_in::check(engine, client, &queue.name, &shown).await {
         SignedIn::As(user) => Ok(Some(user)),
         SignedIn::No => Err((StatusCode::UNAUTHORIZED, "this name and password do not fit")),
-        SignedIn::Busy => {
-            Err((StatusCode::TOO_MANY_REQUESTS, "too many sign-ins from this address failed; come back later"))
-        }
+        SignedIn::Busy => Err((StatusCode::TOO_MANY_REQUESTS, "too many sign-ins from this address; come back later")),
         SignedIn::Broken => Err((StatusCode::SERVICE_UNAVAILABLE, "sign-ins cannot be checked now; come back later")),
     }
 }

@@ -1,5 +1,7 @@
 //! Holding jobs, and releasing them by name.
 
+use std::time::Duration;
+
 use cardinal_domain::{
     event::EventKind,
     job::{Job, JobState},
@@ -11,7 +13,7 @@ use ipp::{
     value::IppValue,
 };
 
-use crate::common::{Host, PDF, printer::FakePrinter, told, with, with_wish};
+use crate::common::{Host, PDF, eventually, printer::FakePrinter, told, with, with_wish};
 
 fn status(answer: &IppRequestResponse) -> StatusCode {
     answer.header().status_code()
@@ -97,12 +99,10 @@ async fn a_job_that_waits_for_its_printer_is_taken_back() {
     host.printer("east", &format!("ipp://{address}/ipp/print")).await;
     host.queue(r#"{"name":"through","hold":false,"printer":"east"}"#).await;
     let job = host.print("through", PDF).await;
-    crate::common::eventually("it is tried again", async || !host.events(EventKind::JobRetried).await.is_empty()).await;
+    eventually("it is tried again", async || !host.events(EventKind::JobRetried).await.is_empty()).await;
     // The try under way may have it just now.
-    crate::common::eventually("it is taken back", async || {
-        ask(&host, Operation::HoldJob, &job).await == StatusCode::SuccessfulOk
-    })
-    .await;
+    eventually("it is taken back", async || ask(&host, Operation::HoldJob, &job).await == StatusCode::SuccessfulOk)
+        .await;
     let held = host.job(&job).await;
     assert_eq!((held.state, held.on_hold()), (JobState::Held, true));
     assert!(host.events(EventKind::JobOnHold).await[0].contains("ada put it on hold"));
@@ -147,6 +147,47 @@ async fn an_announced_job_can_be_held_before_its_document_comes() {
     with(&mut send, "last-document", IppValue::Boolean(true));
     assert_eq!(status(&host.send("through", &send, PDF).await), StatusCode::SuccessfulOk);
     assert_eq!(host.job(&job).await.state, JobState::Held);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_released_while_its_document_arrives_is_printed() {
+    let host = Host::start().await;
+    let other = host.print("find-me", PDF).await;
+    let before = host.spooled().len();
+    let created = host.send("through", &host.request(Operation::CreateJob, "through"), b"").await;
+    let job = host.store.job_by_number(crate::common::number(&created)).await.unwrap().unwrap();
+    assert_eq!(ask(&host, Operation::HoldJob, &job).await, StatusCode::SuccessfulOk);
+    let mut send = about(&host, Operation::SendDocument, &job);
+    with(&mut send, "last-document", IppValue::Boolean(true));
+
+    // Somebody keeps the store from writing, so that the two queue up behind each other, the document first.
+    let (go, gate) = std::sync::mpsc::channel();
+    let (has_begun, begun) = tokio::sync::oneshot::channel();
+    let (store, id) = (host.store.clone(), other.id);
+    let busy = tokio::spawn(async move {
+        let rule = move |_: &mut Job| {
+            has_begun.send(()).unwrap();
+            tokio::task::block_in_place(|| gate.recv()).unwrap();
+            Ok(vec![])
+        };
+        store.change_job(id, rule).await.unwrap().unwrap().unwrap()
+    });
+    begun.await.unwrap();
+    let on_disk = async || eventually("it is on disk", async || host.spooled().len() == before * 2).await;
+    let release = async {
+        on_disk().await;
+        ask(&host, Operation::ReleaseJob, &job).await
+    };
+    let go_on = async {
+        on_disk().await;
+        // Nothing tells that both have read what they want and wait to write; too short a time only finds less.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        go.send(()).unwrap();
+    };
+    let (sent, released, ()) = tokio::join!(host.send("through", &send, PDF), release, go_on);
+    busy.await.unwrap();
+    assert_eq!((status(&sent), released), (StatusCode::SuccessfulOk, StatusCode::SuccessfulOk));
+    host.until(&job, JobState::Delivered).await;
 }
 
 #[tokio::test]

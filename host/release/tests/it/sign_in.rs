@@ -1,20 +1,28 @@
 //! Queues that ask for a sign-in.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Extension, extract::connect_info::MockConnectInfo, http::header};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use cardinal_domain::{event::EventKind, job::Job, names::UserName};
 use cardinal_release::{OverTls, Serving, SignIn, SignInError};
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use ipp::{
     model::{DelimiterTag, Operation, StatusCode},
     request::IppRequestResponse,
     value::IppValue,
 };
+use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use crate::common::{Host, PDF, limits, number, parse, told, with};
+use crate::common::{Host, PDF, eventually, limits, number, parse, told, with};
 
 /// Stands in for the server's check of passwords, which has tests of its own: everybody's password is their name backwards.
 #[derive(Debug)]
@@ -33,8 +41,31 @@ impl SignIn for Backwards {
     }
 }
 
+/// Stands in for the same where it takes its time: as long as the test wants, and then no password is right.
+#[derive(Debug)]
+struct Slow {
+    begun: AtomicUsize,
+    go: Semaphore,
+    ended: AtomicUsize,
+}
+
+impl SignIn for Slow {
+    fn sign_in<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Option<UserName>, SignInError>> {
+        async move {
+            self.begun.fetch_add(1, Ordering::SeqCst);
+            self.go.acquire().await.unwrap().forget();
+            self.ended.fetch_add(1, Ordering::SeqCst);
+            Ok(None)
+        }
+        .boxed()
+    }
+}
+
 async fn host() -> Host {
-    let sign_in: Arc<dyn SignIn> = Arc::new(Backwards);
+    host_with(Arc::new(Backwards)).await
+}
+
+async fn host_with(sign_in: Arc<dyn SignIn>) -> Host {
     let serving = Serving { sign_in: Some(sign_in), ipps_port: Some(8632), ..Serving::default() };
     let host = Host::start_serving(limits(), serving).await;
     host.queue(r#"{"name":"staff","sign_in":true}"#).await;
@@ -191,4 +222,47 @@ async fn guessing_is_told_without_the_names() {
     let told = host.events(EventKind::SignInRefused).await;
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("127.0.0.1") && told[0].contains("staff") && !told[0].contains("hunter2"), "{told:?}");
+}
+
+#[tokio::test]
+async fn who_hangs_up_is_counted_and_slowed_all_the_same() {
+    let slow = Arc::new(Slow { begun: AtomicUsize::new(0), go: Semaphore::new(0), ended: AtomicUsize::new(0) });
+    let sign_in: Arc<dyn SignIn> = Arc::clone(&slow) as _;
+    let host = host_with(sign_in).await;
+    let print = host.request(Operation::PrintJob, "staff");
+    let shown = basic("ada", "guess");
+    let begun = || slow.begun.load(Ordering::SeqCst);
+    let all_ended = async || slow.ended.load(Ordering::SeqCst) == begun();
+
+    // Of many at a time only some are checked.
+    let mut tries: FuturesUnordered<_> = (0..12).map(|_| ask(&host, true, Some(&shown), &print)).collect();
+    for _ in 0..4 {
+        let answer = tokio::time::timeout(Duration::from_secs(15), tries.next()).await.expect("too many are checked");
+        assert_eq!(answer.unwrap().status, 429);
+    }
+    eventually("the others are checked", async || {
+        assert!(tries.next().now_or_never().is_none());
+        begun() == 8
+    })
+    .await;
+    drop(tries);
+    slow.go.add_permits(8);
+    eventually("all are checked, though nobody waits", all_ended).await;
+    eventually("it is told", async || !host.events(EventKind::SignInRefused).await.is_empty()).await;
+
+    // Who hangs up and comes again is refused unchecked. Should the delay be over by now, that try begins another.
+    eventually("the delay stands", async || {
+        let before = begun();
+        let again = ask(&host, true, Some(&shown), &print);
+        let checked = eventually("it is answered or checked", async || begun() > before);
+        tokio::select! {
+            answer = again => return answer.status == 429 && begun() == before,
+            () = checked => {}
+        }
+        slow.go.add_permits(1);
+        eventually("it is checked to its end", all_ended).await;
+        false
+    })
+    .await;
+    assert!(host.jobs().await.is_empty());
 }

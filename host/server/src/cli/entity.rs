@@ -26,7 +26,9 @@ pub(super) const DEVICE: &str = "\
 Examples:
   cardinal device set floor-2-east printer=east on_card=release-all
   cardinal device set floor-2-east 'queues=[\"find-me\"]'
-  cardinal device set floor-2-east card_no_converter='reverse-bytes|hex2dec'";
+  cardinal device set floor-2-east card_no_converter='reverse-bytes|hex2dec'
+  cardinal device set floor-2-east card_no_converter=         none, whatever the site's is
+  cardinal device set floor-2-east card_no_converter=GLOBAL   the site's again";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
@@ -44,7 +46,8 @@ pub(super) enum Action {
 #[derive(Debug, Args)]
 pub(super) struct Set {
     name: String,
-    /// Fields as in a site file; dots lead into tables, an empty value takes the field away
+    /// Fields as in a site file; dots lead into tables, an empty value takes the field away (of card_no_converter and
+    /// card_no_regex it means none; GLOBAL there is the site's)
     #[arg(value_name = "FIELD=VALUE")]
     fields: Vec<String>,
     /// Only show what would change
@@ -137,9 +140,11 @@ impl Remove {
 fn change(fields: &mut Map<String, Value>, key: &str, value: &str) -> Result<()> {
     let (table, field) = key.split_once('.').unwrap_or(("", key));
     let value = match value {
+        // Empty is a device's own word: none, whatever the site's is. A pattern may begin with a bracket, and is no list.
+        text if field.starts_with("card_no_") && (table.is_empty() || !text.is_empty()) => {
+            Value::String(text.to_owned())
+        }
         "" => Value::Null,
-        // A pattern may begin with a bracket, and is no list.
-        pattern if field.starts_with("card_no_") => Value::String(pattern.to_owned()),
         value => parse(table, value)?,
     };
     if table.is_empty() {
@@ -188,12 +193,13 @@ mod tests {
             ("card", "4711"),
             ("device", ""),
             ("card_no_regex", "[0-9]([0-9]+)"),
+            ("card_no_converter", ""),
         ] {
             change(&mut fields, key, value).unwrap();
         }
         assert_eq!(
             Value::Object(fields),
-            json!({ "settings": { "keepalive_seconds": 10, "card_pattern": "[0-9]+" }, "link": { "retry_first_ms": 100 }, "enabled": false, "allow": ["10.0.0.0/8"], "card": "4711", "device": null, "card_no_regex": "[0-9]([0-9]+)" })
+            json!({ "settings": { "keepalive_seconds": 10, "card_pattern": "[0-9]+" }, "link": { "retry_first_ms": 100 }, "enabled": false, "allow": ["10.0.0.0/8"], "card": "4711", "device": null, "card_no_regex": "[0-9]([0-9]+)", "card_no_converter": "" })
         );
         assert!(change(&mut Map::new(), "allow", "[").is_err());
     }

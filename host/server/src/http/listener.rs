@@ -76,7 +76,11 @@ pub async fn serve(
                         None => connection(stream, peer, false, router, stop).await,
                         // A handshake takes its time, and holds up nobody else: this is the connection's own task.
                         Some(door) => {
-                            if let Some(stream) = door.enter(stream, peer.ip()).await {
+                            let entered = tokio::select! {
+                                () = stop.cancelled() => None,
+                                entered = door.enter(stream, peer.ip()) => entered,
+                            };
+                            if let Some(stream) = entered {
                                 connection(stream, peer, true, router, stop).await;
                             }
                         }

@@ -3,8 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
-use cardinal_domain::{driver::SettingKind, names::ReaderName, settings::SettingValue, site::Reader};
-use serde::{Deserialize, Serialize};
+use cardinal_domain::{
+    driver::SettingKind,
+    names::ReaderName,
+    settings::SettingValue,
+    site::{Reader, Token},
+};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Map, Value};
 
 use super::{
     ApiError,
@@ -18,9 +24,18 @@ use crate::{
 /// A reader, and how it is; none where it is not enabled.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ReaderView {
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "shown")]
     pub spec: Reader,
     pub status: Option<ReaderStatus>,
+}
+
+/// A reader as it is shown: what stands in place of its token would be refused as one.
+fn shown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Reader, D::Error> {
+    let mut fields = Map::deserialize(deserializer)?;
+    let token = fields.remove("token");
+    let mut spec: Reader = serde_json::from_value(Value::Object(fields)).map_err(D::Error::custom)?;
+    spec.token = token.map(|_| Token::hidden());
+    Ok(spec)
 }
 
 /// An operator's command.
@@ -50,22 +65,26 @@ pub(super) async fn show(
     Ok(Json(view(&host, spec)))
 }
 
+/// Which settings of a reader its driver calls secret. Without its driver nobody knows, and all are.
+pub(super) fn secrets(host: &Host, spec: &Reader) -> Vec<String> {
+    let driver = host.services.drivers.find(&spec.driver).ok();
+    let mode = driver.as_ref().and_then(|driver| driver.manifest().mode(&spec.mode));
+    let is_open = |key: &str| {
+        mode.is_some_and(|mode| {
+            mode.settings.iter().any(|setting| setting.key == key && setting.kind != SettingKind::Secret)
+        })
+    };
+    spec.settings.keys().filter(|key| !is_open(key)).cloned().collect()
+}
+
 /// A reader as it may be shown: settings that its driver calls secret are left out of sight.
 fn view(host: &Host, spec: &Reader) -> ReaderView {
     let mut spec = spec.clone();
-    let driver = host.services.drivers.find(&spec.driver).ok();
-    let mode = driver.as_ref().and_then(|driver| driver.manifest().mode(&spec.mode));
-    for (key, value) in &mut spec.settings {
-        // Without its driver nobody knows which are secret.
-        let is_open = mode.is_some_and(|mode| {
-            mode.settings.iter().any(|setting| setting.key == *key && setting.kind != SettingKind::Secret)
-        });
-        if !is_open {
-            *value = SettingValue::Text("***".to_owned());
-        }
+    for key in secrets(host, &spec) {
+        spec.settings.insert(key, SettingValue::Text("***".to_owned()));
     }
     // A token is secret; that there is one is not.
-    spec.token = spec.token.and_then(|_| "********".to_owned().try_into().ok());
+    spec.token = spec.token.map(|_| Token::hidden());
     ReaderView { status: host.sessions.status(&spec.name), spec }
 }
 
@@ -76,4 +95,23 @@ pub(super) async fn command(
 ) -> Result<Json<()>, ApiError> {
     let arguments = body.arguments.into_iter().collect();
     Ok(Json(host.sessions.command(&name, Command { name: body.command, arguments })?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_reader_with_a_hidden_token_is_read_as_it_is_shown() {
+        let shown = json!({
+            "name": "r", "driver": "cardinal/generic", "mode": "generic", "transport": "listen", "address": "10.0.0.1",
+            "listen": "0.0.0.0:7778", "token": Token::hidden(), "device": "d", "settings": { "keepalive_seconds": 30 },
+            "status": null,
+        });
+        let view: ReaderView = serde_json::from_value(shown.clone()).unwrap();
+        assert_eq!(view.spec.token, Some(Token::hidden()));
+        assert_eq!(serde_json::to_value(&view).unwrap(), shown);
+    }
 }

@@ -215,7 +215,15 @@ fn site(value: Value) -> Result<Site, ApiError> {
 
 async fn entities(host: &Host, kind: &str) -> Result<Vec<Value>, ApiError> {
     known_kind(kind)?;
-    let mut whole = value(&host.services.store.site().await?)?;
+    let mut stored = host.services.store.site().await?;
+    // Left out, not starred: whoever sends back what was shown changes none of it.
+    for reader in &mut stored.reader {
+        reader.token = None;
+        for key in super::readers::secrets(host, reader) {
+            reader.settings.remove(&key);
+        }
+    }
+    let mut whole = value(&stored)?;
     let mut entities = whole.get_mut(kind).and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
     // As secret as a password, and nobody's to look at; the export has it, to be able to restore.
     for entity in entities.iter_mut().filter_map(Value::as_object_mut) {

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{
     first_line::FirstLine,
     refused::{Refused, Tell},
-    routes::{Caller, Routes, Slot},
+    routes::{Caller, MOST_WAITING, Routes, Slot},
     stream::Stream,
 };
 use crate::{
@@ -80,7 +80,7 @@ impl Callers {
                     ),
                 );
             }
-            Caller::Known(slot) if self.tls.is_none() => slot.put(stream.into()),
+            Caller::Known(slot) if self.tls.is_none() => self.hand_over(&slot, stream.into(), address),
             Caller::Known(_) | Caller::Unsaid => {
                 let Some(entered) = self.crowd.enter(address) else {
                     return self.refuse(address, "too many callers have not said yet who they are; it may call again");
@@ -88,12 +88,24 @@ impl Callers {
                 let own = Arc::clone(self);
                 tokio::spawn(async move {
                     match own.greet(stream, address).await {
-                        Ok((slot, stream)) => slot.put(stream),
+                        Ok((slot, stream)) => own.hand_over(&slot, stream, address),
                         Err(why) => own.refuse(address, &why),
                     }
                     drop(entered);
                 });
             }
+        }
+    }
+
+    fn hand_over(&self, slot: &Slot, stream: Stream, address: IpAddr) {
+        if !slot.put(stream) {
+            self.refuse(
+                address,
+                &format!(
+                    "{MOST_WAITING} connections of it wait to be read already, and this one was closed unread: a card \
+                     shown on it must be shown again (connections_per_minute in [sessions] says how fast they are taken)"
+                ),
+            );
         }
     }
 

@@ -225,11 +225,6 @@ impl Connection<'_> {
         }
         // Closed before the rest is waited for, so that the reader can call again.
         let _ = tokio::time::timeout(FAREWELL, stream.close()).await;
-        if matches!(end, End::Stopped)
-            && let Some(lasted) = self.flood.end()
-        {
-            self.unthrottled(lasted).await;
-        }
         while let Some(Decided { verdict, trace }) = self.taps.next().await {
             let message = format!("{} was gone before its verdict ({}) could be told", self.spec.name, verdict.code);
             self.tell(EventBody::new(trace, EventKind::VerdictLate, message)).await;

@@ -1,8 +1,8 @@
 //! Terminals that dial us: one listener for each address of ours, shared by the readers behind it.
 //!
 //! A terminal is known by the pair of our port and its source address, and by its token where readers have one. A newer
-//! connection of the same terminal replaces the older: it rebooted, and the old connection is a corpse. Connections of
-//! nobody are closed and told of at most once a minute each.
+//! connection of the same terminal replaces the older: it rebooted, and the old connection is a corpse. What had arrived on
+//! the older one is decided about first. Connections of nobody are closed and told of at most once a minute each.
 
 use std::{
     collections::HashMap,
@@ -92,14 +92,14 @@ impl Place {
         }
     }
 
-    /// The terminal's newest connection; waits for it.
+    /// The terminal's next connection; waits for it.
     pub(super) async fn next(&mut self) -> Stream {
         self.slot.next().await
     }
 
-    /// The terminal's newest connection, if there is one by now.
-    pub(super) fn newer(&mut self) -> Option<Stream> {
-        self.slot.take()
+    /// This connection of the terminal, or a newer one by now if nothing came on it.
+    pub(super) fn unless_dead(&mut self, stream: Stream) -> Stream {
+        self.slot.unless_dead(stream)
     }
 }
 

@@ -57,6 +57,14 @@ impl ReaderTask {
 
     /// Runs until stopped, or until it turns out that the reader cannot be run as configured.
     pub(super) async fn run(mut self) {
+        self.serve().await;
+        // However that came about: nobody is left who would see the flood end.
+        if let Some(lasted) = self.flood.end() {
+            self.unthrottled(lasted).await;
+        }
+    }
+
+    async fn serve(&mut self) {
         let mut backoff = Backoff::new(&self.spec.link);
         let mut place = None;
         let mut waiting: Option<Stream> = None;
@@ -84,8 +92,8 @@ impl ReaderTask {
                 if !self.paced(&mut calls).await {
                     return;
                 }
-                // Whoever called again meanwhile has given this connection up.
-                stream = place.newer().unwrap_or(stream);
+                // Whoever called again meanwhile has given this connection up, but not a card that came on it.
+                stream = place.unless_dead(stream);
             }
             let started = Instant::now();
             let end = match self.connection(prepared, stream, place.as_mut()).await {
@@ -170,10 +178,14 @@ impl ReaderTask {
     /// Tells that a flood is over, if it is, while no connection stands that would.
     async fn calm(&mut self) {
         if let Some(lasted) = self.flood.over() {
-            self.status.unthrottled();
-            let (kind, message) = (EventKind::ReaderUnthrottled, flood_over(&self.spec.name, lasted));
-            self.services.tell(self.event(TraceId::new(), kind, message)).await;
+            self.unthrottled(lasted).await;
         }
+    }
+
+    async fn unthrottled(&self, lasted: Duration) {
+        self.status.unthrottled();
+        let (kind, message) = (EventKind::ReaderUnthrottled, flood_over(&self.spec.name, lasted));
+        self.services.tell(self.event(TraceId::new(), kind, message)).await;
     }
 
     async fn connection(

@@ -4,7 +4,7 @@
 //! does.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -15,26 +15,54 @@ use tokio::sync::Notify;
 use super::stream::Stream;
 use crate::token::same;
 
-/// Where a terminal's newest connection waits for its session.
+/// How many connections of one terminal wait for its session: a terminal that makes one for each card, while it is paced.
+pub(super) const MOST_WAITING: usize = 8;
+
+/// Where a terminal's connections wait for its session. One on which nothing came is a corpse once a newer one waits; one
+/// with something to read may hold a card, and is served in its turn.
 #[derive(Default)]
 pub(super) struct Slot {
-    newest: Mutex<Option<Stream>>,
+    /// The oldest first.
+    waiting: Mutex<VecDeque<Stream>>,
     came: Notify,
 }
 
 impl Slot {
-    /// One that waits is older, and so a corpse.
-    pub(super) fn put(&self, stream: Stream) {
-        let older = self.newest.lock().unwrap_or_else(PoisonError::into_inner).replace(stream);
-        drop(older);
-        self.came.notify_one();
+    /// False: refused, because too many wait that have something to read.
+    #[must_use]
+    pub(super) fn put(&self, stream: Stream) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() >= MOST_WAITING {
+            waiting.retain_mut(Stream::has_something);
+        }
+        let has_place = waiting.len() < MOST_WAITING;
+        if has_place {
+            waiting.push_back(stream);
+            self.came.notify_one();
+        }
+        has_place
     }
 
-    pub(super) fn take(&self) -> Option<Stream> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn oldest(&self) -> Option<Stream> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
-    /// The newest connection; waits for it.
+    /// The connection to be served next.
+    fn take(&self) -> Option<Stream> {
+        self.oldest().map(|stream| self.unless_dead(stream))
+    }
+
+    /// This connection, which is older than those that wait; where nothing came on it, the next of them if there is one.
+    pub(super) fn unless_dead(&self, mut stream: Stream) -> Stream {
+        while !stream.has_something()
+            && let Some(newer) = self.oldest()
+        {
+            stream = newer;
+        }
+        stream
+    }
+
+    /// The connection to be served next; waits for it.
     pub(super) async fn next(&self) -> Stream {
         loop {
             if let Some(stream) = self.take() {
@@ -139,10 +167,57 @@ impl Routes {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::AsyncWriteExt as _,
+        net::{TcpListener, TcpStream},
+    };
+
     use super::*;
 
     fn token(text: &str) -> Token {
         text.to_owned().try_into().unwrap()
+    }
+
+    #[tokio::test]
+    async fn no_card_that_came_is_lost_while_a_newer_connection_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let call = async |says: &str| {
+            let mut far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let near = listener.accept().await.unwrap().0;
+            far.write_all(says.as_bytes()).await.unwrap();
+            // Gone at once: a connection a card.
+            drop(far);
+            near.readable().await.unwrap();
+            Stream::from(near)
+        };
+        let said = |mut stream: Stream| {
+            let mut buffer = [0; 8];
+            let length = stream.read_now(&mut buffer).unwrap_or_default();
+            String::from_utf8(buffer[..length].to_vec()).unwrap()
+        };
+        let slot = Slot::default();
+        for says in ["", "1\n", "", "2\n", "3\n", ""] {
+            assert!(slot.put(call(says).await));
+        }
+        // What waited to be served while it was paced.
+        assert_eq!(said(slot.unless_dead(call("0\n").await)), "0\n");
+        assert_eq!(said(slot.unless_dead(call("").await)), "1\n");
+        assert_eq!([said(slot.next().await), said(slot.next().await)], ["2\n", "3\n"]);
+        assert_eq!(said(slot.next().await), "", "the newest is served, whatever came on it");
+        assert!(slot.take().is_none());
+
+        // Corpses make room, cards do not.
+        for _ in 0..MOST_WAITING {
+            assert!(slot.put(call("").await));
+        }
+        for number in 0..MOST_WAITING {
+            assert!(slot.put(call(&format!("{number}\n")).await));
+        }
+        assert!(!slot.put(call("8\n").await));
+        for number in 0..MOST_WAITING {
+            assert_eq!(said(slot.next().await), format!("{number}\n"));
+        }
+        assert!(slot.take().is_none());
     }
 
     #[test]

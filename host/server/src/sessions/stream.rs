@@ -1,8 +1,9 @@
 //! A connection with a reader as its session sees it: plain or TLS, and what was read ahead of the session.
 
-use std::io;
+use std::{io, mem::MaybeUninit};
 
 use futures_util::FutureExt as _;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -86,6 +87,20 @@ impl Stream {
                 length => return Some(length),
             }
         }
+    }
+
+    /// Whether something came on it that was not read yet. Under TLS that may be its goodbye alone.
+    pub(super) fn has_something(&mut self) -> bool {
+        let is_decrypted = match &mut self.wire {
+            Wire::Plain(_) => false,
+            Wire::Tls(stream) => {
+                let state = stream.get_mut().1.process_new_packets();
+                state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+            }
+        };
+        // The kernel is asked: the runtime may not have heard yet of what came just now.
+        let peeked = || SockRef::from(self.socket()).peek(&mut [MaybeUninit::uninit()]);
+        is_decrypted || !self.early.is_empty() || peeked().is_ok_and(|length| length > 0)
     }
 
     fn take_early(&mut self, buffer: &mut [u8]) -> usize {

@@ -71,7 +71,7 @@ impl Flood {
         Some(last - began)
     }
 
-    /// How long it lasted, if there is one: the connection ends.
+    /// How long it lasted, if there is one: nothing more is taken of the reader.
     pub(super) fn end(&mut self) -> Option<Duration> {
         self.since.take().map(|(began, last)| last - began)
     }

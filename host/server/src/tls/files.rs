@@ -33,7 +33,7 @@ pub struct Files {
 
 /// What tells one state of the files from another without reading them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp([Option<(i64, i64, u64, u64)>; 2]);
+pub(super) struct Stamp([Option<([i64; 4], u64, u64)>; 2]);
 
 impl Files {
     /// The files of this configuration.
@@ -58,9 +58,24 @@ impl Files {
     /// Makes the host's own certificate if it has none. Files of the operator are left alone.
     ///
     /// # Errors
-    /// It cannot be made or written.
+    /// It cannot be made or written, or one of the two files is missing.
     pub fn make_if_absent(&self, config: &Config) -> Result<()> {
-        if self.own && !(self.certificate.exists() && self.key.exists()) { self.make(config) } else { Ok(()) }
+        if !self.own {
+            return Ok(());
+        }
+        let (there, missing) = match (self.certificate.exists(), self.key.exists()) {
+            (true, true) => return Ok(()),
+            (false, false) => return self.make(config),
+            (true, false) => (&self.certificate, &self.key),
+            (false, true) => (&self.key, &self.certificate),
+        };
+        // Not made in passing: everybody who trusts the old one would be locked out.
+        bail!(
+            "{} is there, but {} is missing: put it back, or make both anew with `cardinal tls renew` (everybody who \
+             trusted the old certificate must be told)",
+            there.display(),
+            missing.display()
+        )
     }
 
     /// Makes the host's own certificate, whether or not there is one. Files of the operator are refused.
@@ -132,7 +147,9 @@ impl Files {
     pub(super) fn stamp(&self) -> Stamp {
         Stamp([&self.certificate, &self.key].map(|path| {
             let about = fs::metadata(path).ok()?;
-            Some((about.mtime(), about.mtime_nsec(), about.len(), about.ino()))
+            // The time of the last change, too: `chmod` touches nothing else.
+            let times = [about.mtime(), about.mtime_nsec(), about.ctime(), about.ctime_nsec()];
+            Some((times, about.len(), about.ino()))
         }))
     }
 }

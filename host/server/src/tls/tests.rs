@@ -70,9 +70,29 @@ fn files_that_cannot_be_used_are_refused_in_words_and_the_one_before_is_kept() {
     assert!(error(&tls).contains("everybody may read the key"), "{}", error(&tls));
     assert_eq!(shown(&tls), before);
 
+    let stamp = tls.files.stamp();
     fs::set_permissions(&tls.files.key, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_ne!(tls.files.stamp(), stamp, "a change of rights is seen");
     assert_ne!(tls.reload().unwrap().fingerprint, about.fingerprint);
     assert_ne!(shown(&tls), before);
+}
+
+#[test]
+fn half_a_certificate_is_never_made_whole_in_passing() {
+    let (_folder, config) = host();
+    let (tls, about) = Tls::open(&config).unwrap();
+    for missing in [&tls.files.key, &tls.files.certificate] {
+        let text = fs::read(missing).unwrap();
+        fs::remove_file(missing).unwrap();
+        let error = Tls::open(&config).map(drop).unwrap_err().to_string();
+        assert!(error.contains("`cardinal tls renew`") && !missing.exists(), "{error}");
+        fs::write(missing, text).unwrap();
+        fs::set_permissions(missing, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    assert_eq!(Tls::open(&config).unwrap().1, about);
+    fs::remove_file(&tls.files.key).unwrap();
+    tls.files.make(&config).unwrap();
+    assert_ne!(Tls::open(&config).unwrap().1, about);
 }
 
 #[test]

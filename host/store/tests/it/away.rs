@@ -71,9 +71,14 @@ async fn a_host_that_lost_its_lock_writes_nothing_any_more() {
     let error = first.record(vec![told("two".into())]).await.unwrap_err();
     assert!(matches!(error, StoreError::Taken { .. }), "{error}");
     second.record(vec![told("three".into())]).await.unwrap();
+    let config = Change::Config("ext-device.card-no-regex".into(), Some("(.{7})".into()));
+    second.apply(&[config], Vec::new()).await.unwrap();
+    let setup = second.setup();
+    assert_ne!(first.setup(), setup);
     second.close().await;
-    // Once the other is gone it goes on.
+    // Once the other is gone it goes on, from what the other left.
     first.record(vec![told("four".into())]).await.unwrap();
+    assert_eq!(first.setup(), setup);
     let all = first.events(&EventFilter { limit: 10, ..EventFilter::default() }).await.unwrap();
     assert_eq!(all.iter().map(|event| event.body.message.as_str()).collect::<Vec<_>>(), ["one", "three", "four"]);
 }

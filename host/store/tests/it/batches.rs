@@ -1,15 +1,16 @@
 //! Many writes share one commit, and none of them notices.
 
-use std::{future::poll_fn, pin::pin, task::Poll};
+use std::{future::poll_fn, pin::pin, sync::mpsc, task::Poll};
 
 use cardinal_domain::{
     event::{Event, EventBody},
-    job::JobState,
+    job::{Job, JobState},
     job_life::{self, JobInput},
-    names::TraceId,
+    names::{JobId, TraceId},
 };
 use cardinal_store::{EventFilter, JobFilter, Store};
 use futures_util::future::join_all;
+use tokio::sync::oneshot;
 
 use crate::peer::{Peer, arrived, new_job, step, told, with_site};
 
@@ -17,6 +18,7 @@ on_both! {
     fifty_at_once_lose_nothing_and_keep_their_order
     what_is_refused_in_the_middle_of_a_batch_harms_nobody_else
     a_commit_that_fails_fails_all_who_share_it
+    nobody_is_refused_because_of_what_never_was
     a_write_that_is_dropped_at_any_point_is_whole_or_not_there
     a_dropped_write_leaves_nothing_open
     many_changes_of_one_job_are_one_after_the_other
@@ -139,6 +141,51 @@ async fn a_commit_that_fails_fails_all_who_share_it(peer: &Peer) {
     assert!(watch.try_recv().is_err());
 }
 
+/// A write that is at work until it is told to go on: all who come meanwhile stand in line, and share its commit.
+async fn stand_in_front(store: &Store, id: JobId) -> mpsc::Sender<()> {
+    let (go, gone) = mpsc::channel();
+    let (tell, at_work) = oneshot::channel();
+    let store = store.clone();
+    tokio::spawn(async move {
+        let rule = move |_: &mut _| {
+            tell.send(()).unwrap();
+            gone.recv().unwrap();
+            Ok(Vec::new())
+        };
+        store.change_job(id, rule).await
+    });
+    at_work.await.unwrap();
+    go
+}
+
+async fn nobody_is_refused_because_of_what_never_was(peer: &Peer) {
+    let (store, _) = with_site(peer).await;
+    refusing(peer).await;
+    let job = store.announce_job(new_job("ada")).await.unwrap();
+    step(&store, job.id, arrived()).await;
+    let release = JobInput::Release { printer: "east".parse().unwrap(), device: None };
+    let tap = || store.change_job(job.id, |job| job_life::step(job, TraceId::new(), release.clone()));
+    let poison = || store.record(vec![told("poison".into())]);
+    let go = stand_in_front(&store, job.id).await;
+    let (first, poisoned, second, ()) = tokio::join!(tap(), poison(), tap(), async { go.send(()).unwrap() });
+    assert!(first.is_err() && poisoned.is_err(), "{first:?} {poisoned:?}");
+    assert!(second.is_err(), "the first release, for which it was refused, never was: {second:?}");
+    assert_eq!(store.job(job.id).await.unwrap().unwrap().state, JobState::Held);
+
+    let lost = Job { id: JobId::new(), number: 7, ..job };
+    let restore = || store.restore_job(&lost, Vec::new());
+    let go = stand_in_front(&store, job.id).await;
+    let (first, poisoned, second, ()) = tokio::join!(restore(), poison(), restore(), async { go.send(()).unwrap() });
+    assert!(first.is_err() && poisoned.is_err(), "{first:?} {poisoned:?}");
+    assert!(second.is_err(), "it is not there: {second:?}");
+    assert!(store.job(lost.id).await.unwrap().is_none());
+    // Without the poison the second one is refused, and for good reason.
+    let (first, second) = tokio::join!(tap(), tap());
+    assert!(first.unwrap().unwrap().is_ok() && second.unwrap().unwrap().is_err());
+    let (first, second) = tokio::join!(restore(), restore());
+    assert!(first.unwrap() && !second.unwrap());
+}
+
 /// Drops a future after so many polls. None: it was dropped.
 async fn polled<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
     let mut future = pin!(future);
@@ -162,7 +209,7 @@ async fn a_write_that_is_dropped_at_any_point_is_whole_or_not_there(peer: &Peer)
         let from = store.last_event().await.unwrap();
         let held = store.job(job.id).await.unwrap().unwrap();
         // A change of a job with its events: alone at even times, in the middle of others' writes at odd ones.
-        let rule = |job: &mut cardinal_domain::job::Job| {
+        let rule = |job: &mut Job| {
             job.attempt += 1;
             Ok((0..3).map(|part| told(format!("{times} part {part}"))).collect())
         };
@@ -204,7 +251,7 @@ async fn a_dropped_write_leaves_nothing_open(peer: &Peer) {
     let (store, _) = with_site(peer).await;
     let job = store.announce_job(new_job("ada")).await.unwrap();
     for times in 1..12 {
-        let rule = |_: &mut cardinal_domain::job::Job| Ok(Vec::<EventBody>::new());
+        let rule = |_: &mut Job| Ok(Vec::<EventBody>::new());
         drop(polled(store.change_job(job.id, rule), times).await);
         // Nobody comes after it, and all the same somebody else may write: the transaction is closed.
         let update = "UPDATE counter SET value = value WHERE name = 'site'";

@@ -15,6 +15,7 @@ on_both! {
     old_events_go_by_age_and_by_number
     events_of_an_open_job_stay
     only_jobs_at_their_end_go
+    the_newest_jobs_are_those_that_ended_last
     space_is_given_back
     taps_go_on_while_it_cleans
 }
@@ -135,6 +136,30 @@ async fn only_jobs_at_their_end_go(peer: &Peer) {
     assert_eq!(left.iter().rev().map(|job| job.id).collect::<Vec<_>>(), open);
     // A number is never given again.
     assert_eq!(held(&store).await.number, 26);
+}
+
+async fn the_newest_jobs_are_those_that_ended_last(peer: &Peer) {
+    let (store, _) = with_site(peer).await;
+    // The first job is held for long, and ends last; the last two end at one moment.
+    let mut jobs = Vec::new();
+    for at in [9_000, 1_000, 2_000, 3_000, 3_000] {
+        let job = held(&store).await;
+        end(&store, &job).await;
+        let ended = store.change_job(job.id, |job| {
+            job.changed = Timestamp(at);
+            Ok(Vec::new())
+        });
+        ended.await.unwrap().unwrap().unwrap();
+        jobs.push((job.id, i64::from(job.number)));
+    }
+    let limit = JobLimit { before: Timestamp(0), keep: 2 };
+    let old = store.old_jobs(limit, 0).await.unwrap();
+    assert_eq!(old, jobs[1..4]);
+    // What goes does not let more go in this round, nor in the next.
+    assert_eq!(store.delete_ended_jobs(&[old[0].0]).await.unwrap(), 1);
+    assert_eq!(store.old_jobs(limit, old[0].1).await.unwrap(), jobs[2..4]);
+    assert_eq!(store.old_jobs(limit, 0).await.unwrap(), jobs[2..4]);
+    assert_eq!(store.old_jobs(JobLimit { before: Timestamp(0), keep: 9 }, 0).await.unwrap(), []);
 }
 
 async fn space_is_given_back(peer: &Peer) {

@@ -77,6 +77,14 @@ pub struct Inferred {
     pub complete: bool,
 }
 
+impl Inferred {
+    /// Whether the likeliest chain begins with a step that asks for bits: where a driver gives a credential's raw bits, it
+    /// works on them, whatever text came with them.
+    pub fn asks_for_bits(&self) -> bool {
+        self.chains.first().is_some_and(Chain::asks_for_bits)
+    }
+}
+
 /// The shortest chains that fit all pairs; where none does, those that fit most. `go_on` is told how far the search has come
 /// and ends it with false.
 pub fn infer(pairs: &[Pair], bounds: Bounds, mut go_on: impl FnMut(Progress) -> bool) -> Inferred {

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use cardinal_domain::{
-    config_keys::CARD_NO_CONVERTER,
+    config_keys::{CARD_NO_CONVERTER, CARD_NO_REGEX},
     convert::{
         Chain, MOST_STEPS,
         infer::{Bounds, Inferred, Pair, Progress, infer},
@@ -69,11 +69,34 @@ impl Infer {
         } else {
             show(&found, &written);
         }
+        self.warn(&found);
         let end = if found.complete { "" } else { "; the search came to its limit, --seconds N gives it longer" };
         match (found.chains.is_empty(), found.misfits.len()) {
             (true, _) => bail!("no chain of at most {} steps fits{end}", bounds.steps),
             (false, 0) => Ok(()),
             (false, misfits) => bail!("{misfits} of {} do not fit{end}", count(written.len(), "pair")),
+        }
+    }
+}
+
+impl Infer {
+    /// Tells on standard error what a chain that was found leaves open.
+    fn warn(&self, found: &Inferred) {
+        if found.chains.is_empty() {
+            return;
+        }
+        // With misfits, the error says so.
+        if !found.complete && found.misfits.is_empty() {
+            eprintln!("warning: not all was tried: the search came to its limit, --seconds N gives it longer");
+        }
+        eprintln!(
+            "warning: a pattern of the site ({CARD_NO_REGEX}) is not applied here; give the reads as it leaves them"
+        );
+        if self.bits.is_none() && found.asks_for_bits() {
+            eprintln!(
+                "warning: the chain begins with a step that asks for bits: where the driver gives raw bits it works on \
+                 them, and not on the text that it was found from; then give the bits, with --bits N"
+            );
         }
     }
 }
