@@ -36,16 +36,7 @@ pub(crate) fn run(workspace: &Workspace, target: Option<&str>, seconds: u64) -> 
 fn build(workspace: &Workspace) -> Result<()> {
     let mut cargo = workspace.cargo();
     // With the features that the whole workspace has, so that compiled dependencies are shared with it.
-    cargo.args([
-        "build",
-        "--workspace",
-        "--bin",
-        "cardinal-fuzz",
-        "--test",
-        "corpus",
-        "--features",
-        "cardinal-fuzz/libfuzzer",
-    ]);
+    cargo.args(["build", "--workspace", "--bin", "cardinal-fuzz", "--features", "cardinal-fuzz/libfuzzer"]);
     cargo.env("RUSTC_WORKSPACE_WRAPPER", workspace.root.join("tests/fuzz/instrument.sh"));
     process::run(&mut cargo)
 }
