@@ -2,7 +2,8 @@
 //!
 //! libFuzzer with the stable toolchain: the coverage that it needs is switched on by a stable option of the compiler, for
 //! the crates of this workspace alone (`tests/fuzz/instrument.sh`). Cargo keeps what it compiles so apart
-//! from the ordinary crates, in the same target folder, and shares every dependency.
+//! from the ordinary crates, in the same target folder. Dependencies that the tests have with more features are compiled
+//! once more, which takes some three minutes the first time.
 
 use std::path::Path;
 use std::process::Command;
@@ -35,7 +36,7 @@ pub(crate) fn run(workspace: &Workspace, target: Option<&str>, seconds: u64) -> 
 
 fn build(workspace: &Workspace) -> Result<()> {
     let mut cargo = workspace.cargo();
-    // With the features that the whole workspace has, so that compiled dependencies are shared with it.
+    // With the features that the whole workspace has, so that as many compiled dependencies as can be are shared with it.
     cargo.args(["build", "--workspace", "--bin", "cardinal-fuzz", "--features", "cardinal-fuzz/libfuzzer"]);
     cargo.env("RUSTC_WORKSPACE_WRAPPER", workspace.root.join("tests/fuzz/instrument.sh"));
     process::run(&mut cargo)
