@@ -1,7 +1,7 @@
 //! The decision about a card, as a state machine without I/O.
 //!
 //! ```text
-//! tap ─▶ convert ─▶ find user ─▶ list held jobs ─▶ commit (events, jobs) ─▶ verdict
+//! tap ─▶ convert ─▶ find whose card it is, and what waits ─▶ commit (events, jobs) ─▶ verdict
 //! ```
 //! Each step asks for one effect and takes its result as the next input. Whatever happens, the last effect is a commit, so
 //! that no card goes by without a stored event.
@@ -15,14 +15,13 @@ use cardinal_domain::{
     names::{JobId, PrinterName, ReaderName, TraceId, UserName},
     site::{Device, OnCard},
 };
+use cardinal_store::Holder;
 
 /// What the decision needs done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Look up whose card this is.
-    FindUser(CardNumber),
-    /// Look up what waits for this user.
-    ListHeld(UserName),
+    /// Look up whose card this is, and what waits for them.
+    FindHolder(CardNumber),
     /// Move these jobs to `releasing` for this printer and store the events of [`Tap::conclude`], all at once.
     Commit { jobs: Vec<JobId>, printer: PrinterName },
 }
@@ -30,10 +29,8 @@ pub(crate) enum Effect {
 /// What came of an effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// Whose card it is.
-    User(Option<UserName>),
-    /// What waits for the user, in the order of release.
-    Held(Vec<Job>),
+    /// Whose card it is, and what waits for them in the order of release.
+    Holder(Option<Holder>),
 }
 
 /// A card on its way through the desk.
@@ -88,7 +85,7 @@ impl Tap {
             Ok(card) => {
                 tap.events.push(event.fact("card", card.masked()));
                 tap.card = Some(card.clone());
-                Effect::FindUser(card)
+                Effect::FindHolder(card)
             }
             Err(why) => {
                 tap.events.push(event);
@@ -108,7 +105,7 @@ impl Tap {
     /// An effect was carried out.
     pub(crate) fn next(&mut self, input: Input) -> Effect {
         match input {
-            Input::User(None) => {
+            Input::Holder(None) => {
                 self.otherwise = VerdictCode::UnknownCard;
                 let masked = self.card.as_ref().map(CardNumber::masked).unwrap_or_default();
                 let mut event = self
@@ -124,18 +121,14 @@ impl Tap {
                 self.events.push(event);
                 self.commit(Vec::new())
             }
-            Input::User(Some(user)) => {
+            Input::Holder(Some(Holder { user, held })) => {
                 self.otherwise = VerdictCode::NothingHeld;
                 self.user = Some(user.clone());
                 let event = self.event(EventKind::CardMatched, format!("the card belongs to {user}"));
                 self.events.push(event);
-                match self.device.on_card {
-                    OnCard::ReleaseAll => Effect::ListHeld(user),
-                }
-            }
-            Input::Held(jobs) => {
-                let (here, elsewhere): (Vec<Job>, Vec<Job>) =
-                    jobs.into_iter().partition(|job| self.device.may_print(&job.queue));
+                let (here, elsewhere): (Vec<Job>, Vec<Job>) = match self.device.on_card {
+                    OnCard::ReleaseAll => held.into_iter().partition(|job| self.device.may_print(&job.queue)),
+                };
                 self.elsewhere = elsewhere.len();
                 self.commit(here.into_iter().map(|job| job.id).collect())
             }
@@ -214,6 +207,11 @@ mod tests {
         UserName::new("ada").unwrap()
     }
 
+    /// It is Ada's card, and this waits for her.
+    fn adas(held: Vec<Job>) -> Input {
+        Input::Holder(Some(Holder { user: ada(), held }))
+    }
+
     fn begin(device: &Device, said: &str) -> (Tap, Effect) {
         let read = CardRead {
             swipe: 1,
@@ -238,10 +236,9 @@ mod tests {
     #[test]
     fn a_known_card_releases_what_this_device_may_print() {
         let (mut tap, effect) = begin(&device(&["a"]), "471155=8");
-        assert_eq!(effect, Effect::FindUser(CardNumber::new("471155").unwrap()));
-        assert_eq!(tap.next(Input::User(Some(ada()))), Effect::ListHeld(ada()));
+        assert_eq!(effect, Effect::FindHolder(CardNumber::new("471155").unwrap()));
         let (here, elsewhere) = (job("a"), job("b"));
-        let effect = tap.next(Input::Held(vec![here.clone(), elsewhere]));
+        let effect = tap.next(adas(vec![here.clone(), elsewhere]));
         assert_eq!(effect, Effect::Commit { jobs: vec![here.id], printer: PrinterName::new("east").unwrap() });
         let (code, message, events) = tap.conclude(&[here]);
         assert_eq!((code, message.as_str()), (VerdictCode::Released, "1 job released"));
@@ -260,21 +257,17 @@ mod tests {
             (code, message, kinds(&events).join(" "))
         };
         assert_eq!(
-            ends("471155", vec![Input::User(None)], &[]),
+            ends("471155", vec![Input::Holder(None)], &[]),
             (VerdictCode::UnknownCard, "unknown card".to_owned(), "card.read card.unknown verdict.given".to_owned())
         );
         assert_eq!(
             ends("47-11", vec![], &[]),
             (VerdictCode::UnknownCard, "unknown card".to_owned(), "card.read card.unreadable verdict.given".to_owned())
         );
-        let known = || Input::User(Some(ada()));
-        assert_eq!(ends("471155", vec![known(), Input::Held(vec![])], &[]).1, "nothing waiting");
+        assert_eq!(ends("471155", vec![adas(vec![])], &[]).1, "nothing waiting");
         // Held, but not for this device; or somebody was faster.
-        assert_eq!(
-            ends("471155", vec![known(), Input::Held(vec![job("b")])], &["a"]).1,
-            "your jobs cannot be printed here"
-        );
-        assert_eq!(ends("471155", vec![known(), Input::Held(vec![job("a")])], &["a"]).0, VerdictCode::NothingHeld);
+        assert_eq!(ends("471155", vec![adas(vec![job("b")])], &["a"]).1, "your jobs cannot be printed here");
+        assert_eq!(ends("471155", vec![adas(vec![job("a")])], &["a"]).0, VerdictCode::NothingHeld);
     }
 
     #[test]
@@ -282,7 +275,7 @@ mod tests {
         let bits = Bits { data: vec![0x94, 0x6e, 0xbd, 0x28], length: 32 };
         let read = CardRead { swipe: 1, number: None, bits: Some(bits), technology: None, port: 0, facts: Vec::new() };
         let (mut tap, effect) = shown(&device(&[]), &read, false);
-        assert_eq!(effect, Effect::FindUser(CardNumber::new("946EBD28").unwrap()));
+        assert_eq!(effect, Effect::FindHolder(CardNumber::new("946EBD28").unwrap()));
         assert!(tap.conclude(&[]).2[0].message.contains("card ***28 was shown"));
     }
 
@@ -298,15 +291,14 @@ mod tests {
                 facts: Vec::new(),
             };
             let (mut tap, _) = shown(&device(&[]), &read, show_unknown);
-            tap.next(Input::User(None));
+            tap.next(Input::Holder(None));
             let events = tap.conclude(&[]).2;
             let clear: Vec<_> = events.iter().filter_map(|event| event.facts.get("card_in_clear")).collect();
             assert_eq!(clear, if show_unknown { vec!["471155"] } else { vec![] });
             assert!(events.iter().all(|event| !event.message.contains("471155")), "messages are logged");
             // A card that somebody has is never told.
             let (mut tap, _) = shown(&device(&[]), &read, show_unknown);
-            tap.next(Input::User(Some(ada())));
-            tap.next(Input::Held(Vec::new()));
+            tap.next(adas(Vec::new()));
             let told = format!("{:?}", tap.conclude(&[]).2);
             assert!(!told.contains("471155"), "{told}");
         }

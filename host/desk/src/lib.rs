@@ -68,8 +68,7 @@ impl Desk {
         let (mut tap, mut effect) = Tap::begin(trace, reader, device, read, card, show_unknown);
         loop {
             let input = match effect {
-                Effect::FindUser(card) => Input::User(self.store.user_by_card(&card).await?),
-                Effect::ListHeld(user) => Input::Held(self.store.held_for(&user).await?),
+                Effect::FindHolder(card) => Input::Holder(self.store.holder(&card).await?),
                 Effect::Commit { jobs, printer } => {
                     let rule = |job: &mut Job| {
                         let release = JobInput::Release { printer: printer.clone(), device: Some(device.name.clone()) };

@@ -17,7 +17,9 @@ use tokio::{
 };
 
 use crate::{
-    DatabaseError, Place, StoreError, migrations,
+    DatabaseError, Place, StoreError,
+    checkpoint::{self, BY_THE_WRITER},
+    migrations,
     retention::Surplus,
     setup::{self, Setup},
     sql::{self, Text, Value},
@@ -61,6 +63,12 @@ pub(crate) struct Inner {
     pub(crate) surplus: Surplus,
 }
 
+impl Inner {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.pool.is_closed()
+    }
+}
+
 impl Store {
     /// Opens the database, makes it if it is a file that is not there, and brings its schema up to date. A PostgreSQL
     /// database is this host's alone from then on.
@@ -77,6 +85,7 @@ impl Store {
         let read = setup::rows(connection).await;
         let rows = read.map_err(|error| StoreError::sql(&place, "read the site", error))?;
         let setup = Setup::from_rows(rows).map_err(StoreError::unreadable(setup::PART))?;
+        writer.look().await.map_err(|error| StoreError::sql(&place, "find the last event", error))?;
         let options = place.url().parse().map_err(|error| open_failed(&place, error))?;
         let is_postgres = place.is_postgres();
         let pool = AnyPoolOptions::new()
@@ -86,16 +95,18 @@ impl Store {
             .acquire_timeout(if is_postgres { CONNECT_WITHIN } else { FREE_WITHIN })
             .after_connect(move |connection, _| Box::pin(set_up(connection, is_postgres, durability)))
             .connect_lazy_with(options);
-        Ok(Self {
-            inner: Arc::new(Inner {
-                place,
-                pool,
-                writer: Arc::new(Mutex::new(writer)),
-                watchers: broadcast::channel(WATCH_BACKLOG).0,
-                setup: RwLock::new(Arc::new(setup)),
-                surplus: Surplus::default(),
-            }),
-        })
+        let inner = Arc::new(Inner {
+            place,
+            pool,
+            writer: Arc::new(Mutex::new(writer)),
+            watchers: broadcast::channel(WATCH_BACKLOG).0,
+            setup: RwLock::new(Arc::new(setup)),
+            surplus: Surplus::default(),
+        });
+        if !is_postgres {
+            tokio::spawn(checkpoint::run(Arc::downgrade(&inner)));
+        }
+        Ok(Self { inner })
     }
 
     /// Closes the database; what was committed is in the one file afterwards. Writes that come later are refused.
@@ -182,10 +193,10 @@ async fn set_up(connection: &mut AnyConnection, is_postgres: bool, durability: D
         (true, Durability::Process) => POSTGRES,
         (true, Durability::Power) => &[POSTGRES_NAMED, POSTGRES_KEEPALIVE, "SET synchronous_commit = on"],
         (false, Durability::Process) => {
-            &[SQLITE_VACUUM, SQLITE_WAL, SQLITE_KEYS, SQLITE_BUSY, "PRAGMA synchronous = NORMAL"]
+            &[SQLITE_VACUUM, SQLITE_WAL, BY_THE_WRITER, SQLITE_KEYS, SQLITE_BUSY, "PRAGMA synchronous = NORMAL"]
         }
         (false, Durability::Power) => {
-            &[SQLITE_VACUUM, SQLITE_WAL, SQLITE_KEYS, SQLITE_BUSY, "PRAGMA synchronous = FULL"]
+            &[SQLITE_VACUUM, SQLITE_WAL, BY_THE_WRITER, SQLITE_KEYS, SQLITE_BUSY, "PRAGMA synchronous = FULL"]
         }
     };
     for statement in statements {

@@ -79,6 +79,12 @@ pub enum StoreError {
         /// Who was to get it.
         user: String,
     },
+    /// A job needs a queue.
+    #[error("there is no queue {queue:?}")]
+    NoQueue {
+        /// What was asked for.
+        queue: String,
+    },
     /// A queue that still has jobs cannot go.
     #[error(
         "queue {queue:?} still has {jobs} jobs that are not at their end; cancel or release them first (`cardinal job list --queue {queue}`)"

@@ -79,11 +79,15 @@ impl Store {
     /// # Errors
     /// The database broke.
     pub async fn last_event(&self) -> Result<i64, StoreError> {
-        let row = self.first("read a counter", "SELECT value FROM counter WHERE name = 'event'", &[]).await?;
+        let row = self.first("find the last event", LAST, &[]).await?;
         let row = row.ok_or_else(|| StoreError::unreadable("counter")("event is missing"))?;
         row.try_get(0).map_err(StoreError::unreadable("counter"))
     }
 }
+
+/// The last place that was given. The counter keeps it where retention deletes the last event: no place is given twice.
+pub(crate) const LAST: &str = "SELECT max(value) FROM (SELECT value FROM counter WHERE name = 'event' \
+                               UNION ALL SELECT max(seq) FROM event) AS last";
 
 /// How many events one statement stores: each number of rows is a statement of its own, to be kept prepared.
 const ROWS: usize = 32;
@@ -96,8 +100,7 @@ pub(crate) async fn insert(write: &mut Write, bodies: Vec<EventBody>) -> Result<
     if many == 0 {
         return Ok(Vec::new());
     }
-    let last = write.count("event", many).await?;
-    let events: Vec<Event> = (last - many + 1..).zip(bodies).map(|(seq, body)| Event { seq, body }).collect();
+    let events: Vec<Event> = (write.places(many)..).zip(bodies).map(|(seq, body)| Event { seq, body }).collect();
     for events in events.chunks(ROWS) {
         let text = format!(
             "INSERT INTO event (seq, at, trace, kind, level, reader, device, user_name, job, message, facts) VALUES {}",

@@ -24,9 +24,15 @@ impl Store {
     /// A new job in state `receiving`, with a number of its own. The user is the one whose name the client gave.
     ///
     /// # Errors
-    /// The database refused or broke.
+    /// There is no such queue (any more); the database refused or broke.
     pub async fn announce_job(&self, new: NewJob) -> Result<Job, StoreError> {
         let mut write = self.write("announce a job").await?;
+        let queue = "SELECT name FROM queue WHERE name = $1";
+        if write.first(queue, &values![new.queue.as_str()]).await?.is_none() {
+            // What was seen may be the work of others in the batch, which is not committed yet: also below.
+            write.commit().await?;
+            return Err(StoreError::NoQueue { queue: new.queue.to_string() });
+        }
         let number = write.count("job", 1).await?;
         let number = i32::try_from(number).map_err(StoreError::unreadable("job number"))?;
         let user = known_user(&mut write, &new.owner).await?;
@@ -43,7 +49,6 @@ impl Store {
     pub async fn restore_job(&self, job: &Job, events: Vec<EventBody>) -> Result<bool, StoreError> {
         let mut write = self.write("restore a job").await?;
         if find(&mut write, job.id).await?.is_some() {
-            // What was seen may be the work of others in the batch, which is not committed yet: also below.
             write.commit().await?;
             return Ok(false);
         }
@@ -133,16 +138,6 @@ impl Store {
         let select = "SELECT * FROM job WHERE number = $1";
         let row = self.first("find a job", select, &values![i64::from(number)]).await?;
         row.as_ref().map(read).transpose()
-    }
-
-    /// The jobs that wait for this user, oldest first: the order in which people expect their paper.
-    ///
-    /// # Errors
-    /// The database broke, or holds a row that cannot be read.
-    pub async fn held_for(&self, user: &UserName) -> Result<Vec<Job>, StoreError> {
-        let select = "SELECT * FROM job WHERE user_name = $1 AND state = 'held' ORDER BY number";
-        let rows = self.all("list held jobs", select, &values![user.as_str()]).await?;
-        rows.iter().map(read).collect()
     }
 
     /// How many jobs of this queue are not at their end.

@@ -7,6 +7,7 @@
 //! commit: see `writer`. That is what SQLite does anyway (here it is a short wait instead of "database is locked"), and
 //! with PostgreSQL it lets one commit's way to the server serve many.
 
+mod checkpoint;
 mod connect;
 mod drivers;
 mod error;
@@ -30,3 +31,4 @@ pub use list::JobFilter;
 pub use place::{Place, PostgresUrl};
 pub use retention::{Cleaned, EventLimit, JobLimit};
 pub use setup::Setup;
+pub use users::Holder;

@@ -111,6 +111,7 @@ impl Store {
                       (SELECT 1 FROM job WHERE job.id = event.job AND job.state NOT IN ('delivered', 'cancelled')) \
                       RETURNING seq";
         let gone = write.all(delete, &values![after, last, limit.before.0, surplus]).await?.len();
+        write.run("UPDATE counter SET value = $1 WHERE name = 'event' AND value < $1", &values![last]).await?;
         write.commit().await?;
         Ok(Cleaned { gone: u64::try_from(gone).unwrap_or(u64::MAX), next: Some(last) })
     }

@@ -64,7 +64,7 @@ impl Store {
     /// # Errors
     /// The database refused (a card or a reference in use) or broke; a queue with open jobs cannot be removed.
     pub async fn apply(&self, changes: &[Change], events: Vec<EventBody>) -> Result<(), StoreError> {
-        let mut write = self.write("change the site").await?;
+        let mut write = self.write_apart("change the site").await?;
         write.change_setup(changes);
         // Cards move between users in one plan, so all that change hands are freed before any is given.
         for change in changes {

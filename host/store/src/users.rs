@@ -2,14 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use cardinal_domain::{card::CardNumber, names::UserName, password::PasswordHash, site::User};
+use cardinal_domain::{card::CardNumber, job::Job, names::UserName, password::PasswordHash, site::User};
 use sqlx::{Row as _, any::AnyRow};
 
-use crate::{Store, StoreError, sql::values, writer::Write};
+use crate::{Store, StoreError, jobs, sql::values, writer::Write};
 
 /// `card.slot`: which of a user's two cards it is.
 const PRIMARY: i64 = 0;
 const SECONDARY: i64 = 1;
+
+/// Whose card it is, and what waits for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The user with the card.
+    pub user: UserName,
+    /// Their held jobs, oldest first: the order in which people expect their paper.
+    pub held: Vec<Job>,
+}
 
 impl Store {
     /// Every user with their cards, by name.
@@ -34,17 +43,21 @@ impl Store {
         Ok(read_all(&rows)?.pop())
     }
 
-    /// The user with this card, primary or secondary.
+    /// Whose card this is, primary or secondary.
     ///
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
-    pub async fn user_by_card(&self, card: &CardNumber) -> Result<Option<UserName>, StoreError> {
-        let select = "SELECT user_name FROM card WHERE number = $1";
-        let row = self.first("find the user of a card", select, &values![card.reveal()]).await?;
-        match row {
-            Some(row) => crate::setup::name(row.try_get(0).map_err(StoreError::unreadable("card"))?),
-            None => Ok(None),
-        }
+    pub async fn holder(&self, card: &CardNumber) -> Result<Option<Holder>, StoreError> {
+        // One way to the database: a person waits for it.
+        let select = "SELECT c.user_name AS holder, j.* FROM card c \
+             LEFT JOIN job j ON j.user_name = c.user_name AND j.state = 'held' WHERE c.number = $1 ORDER BY j.number";
+        let rows = self.all("find whose card it is", select, &values![card.reveal()]).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let bad = StoreError::unreadable("card");
+        let user = UserName::new(first.try_get("holder").map_err(&bad)?).map_err(StoreError::unreadable("card"))?;
+        let has_job = first.try_get::<Option<String>, _>("id").map_err(&bad)?.is_some();
+        let held = if has_job { rows.iter().map(jobs::read).collect::<Result<_, _>>()? } else { Vec::new() };
+        Ok(Some(Holder { user, held }))
     }
 }
 

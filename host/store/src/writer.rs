@@ -28,6 +28,7 @@ use tokio::{
 use crate::{
     DatabaseError, Durability, Place, Store, StoreError,
     connect::{ANSWER_WITHIN, Inner, connect, open_failed},
+    events,
     setup::{self, Setup},
     sql::{self, Text, Value, values},
 };
@@ -51,6 +52,9 @@ pub(crate) struct Writer {
     batch: Vec<Done>,
     /// The PostgreSQL session that held the lock last: its process id, and when it began.
     session: Option<(i64, String)>,
+    /// The last place in the order of events that was given, nobody else gives any; and before the work under way.
+    last_event: i64,
+    last_event_before: i64,
     /// When the last attempt to connect failed, and how.
     refused: Option<(Instant, Refused)>,
 }
@@ -104,8 +108,17 @@ impl Writer {
             state: State::Idle,
             batch: Vec::new(),
             session: None,
+            last_event: 0,
+            last_event_before: 0,
             refused: None,
         }
+    }
+
+    /// The schema is up to date: what a writer has to know of the rows.
+    pub(crate) async fn look(&mut self) -> Result<(), DatabaseError> {
+        let Some(connection) = &mut self.connection else { return Err(sqlx::Error::WorkerCrashed.into()) };
+        self.last_event = last_event(connection).await?;
+        Ok(())
     }
 
     /// The connection, for the first time.
@@ -148,6 +161,8 @@ impl Writer {
             let reading = timeout(ANSWER_WITHIN, setup::rows(&mut connection)).await;
             let rows = reading.unwrap_or_else(|_| Err(DatabaseError::late())).map_err(Refused::Unreachable)?;
             inner.replace_setup(Setup::from_rows(rows).map_err(Refused::Unreadable)?);
+            self.last_event = last_event(&mut connection).await.map_err(Refused::Unreachable)?;
+            self.last_event_before = self.last_event;
         }
         Ok(connection)
     }
@@ -201,7 +216,10 @@ impl Writer {
         }
         let back = if self.batch.is_empty() { "ROLLBACK" } else { "ROLLBACK TO SAVEPOINT work" };
         match self.command(back).await {
-            Ok(()) => self.state = if self.batch.is_empty() { State::Idle } else { State::Open },
+            Ok(()) => {
+                self.state = if self.batch.is_empty() { State::Idle } else { State::Open };
+                self.last_event = self.last_event_before;
+            }
             Err(error) => self.lose(&error),
         }
     }
@@ -222,6 +240,7 @@ impl Writer {
         if self.state == State::Closed {
             return Err(StoreError::Closed { doing });
         }
+        self.last_event_before = self.last_event;
         if self.state == State::Open {
             match self.command("SAVEPOINT work").await {
                 Ok(()) => {
@@ -284,9 +303,24 @@ impl Writer {
     }
 }
 
+async fn last_event(connection: &mut AnyConnection) -> Result<i64, DatabaseError> {
+    let asking = async { sql::query(&events::LAST.into(), &[]).fetch_one(connection).await?.try_get(0) };
+    Ok(timeout(ANSWER_WITHIN, asking).await.map_err(|_| DatabaseError::late())??)
+}
+
 impl Store {
     /// The next to write; waits for those before.
     pub(crate) async fn write(&self, doing: &'static str) -> Result<Write, StoreError> {
+        self.turn(doing, false).await
+    }
+
+    /// The same for work that is long, or that is refused for what it finds: those before do not wait for it, and what it
+    /// finds is committed.
+    pub(crate) async fn write_apart(&self, doing: &'static str) -> Result<Write, StoreError> {
+        self.turn(doing, true).await
+    }
+
+    async fn turn(&self, doing: &'static str, apart: bool) -> Result<Write, StoreError> {
         let asked = Instant::now();
         let writer = Arc::clone(&self.inner.writer).lock_owned().await;
         let mut write = Write {
@@ -298,6 +332,9 @@ impl Store {
             failed: false,
         };
         if let Some(writer) = &mut write.writer {
+            if apart {
+                writer.settle(&self.inner).await;
+            }
             writer.begin(&self.inner, doing, asked).await?;
         }
         Ok(write)
@@ -371,9 +408,17 @@ impl Write {
 
     /// Adds events to the transaction; they are told to watchers once it is committed.
     pub(crate) async fn tell(&mut self, bodies: Vec<EventBody>) -> Result<(), StoreError> {
-        let events = crate::events::insert(self, bodies).await?;
+        let events = events::insert(self, bodies).await?;
         self.events.extend(events);
         Ok(())
+    }
+
+    /// The first of so many places in the order of events, which stand behind each other.
+    pub(crate) fn places(&mut self, many: i64) -> i64 {
+        // Without the connection no event can be stored either.
+        let Some(writer) = &mut self.writer else { return 0 };
+        writer.last_event += many;
+        writer.last_event - many + 1
     }
 
     /// Changes the setup in memory together with the commit.

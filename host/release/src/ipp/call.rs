@@ -44,7 +44,13 @@ impl Refusal {
 
 impl From<cardinal_store::StoreError> for Refusal {
     fn from(error: cardinal_store::StoreError) -> Self {
-        Self::internal(&error)
+        match &error {
+            // It was removed since the request was looked at.
+            cardinal_store::StoreError::NoQueue { .. } => {
+                Self::new(StatusCode::ClientErrorNotFound, "there is no such queue")
+            }
+            _ => Self::internal(&error),
+        }
     }
 }
 

@@ -7,8 +7,10 @@ use cardinal_domain::{
     job::{Job, JobState},
     job_life::{self, JobInput},
     names::{JobId, TraceId},
+    plan::plan,
+    site::Site,
 };
-use cardinal_store::{EventFilter, JobFilter, Store};
+use cardinal_store::{EventFilter, JobFilter, Store, StoreError};
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
@@ -184,6 +186,17 @@ async fn nobody_is_refused_because_of_what_never_was(peer: &Peer) {
     assert!(first.unwrap().unwrap().is_ok() && second.unwrap().unwrap().is_err());
     let (first, second) = tokio::join!(restore(), restore());
     assert!(first.unwrap() && !second.unwrap());
+    // A queue cannot go because of its jobs: of those that are there.
+    let (store, site) = (&store, store.site().await.unwrap());
+    let without = Site { queue: Vec::new(), device: Vec::new(), reader: Vec::new(), ..site.clone() };
+    let changes = plan(&site, &without, true).unwrap().changes;
+    let go = stand_in_front(store, job.id).await;
+    let (announced, poisoned, applied, ()) =
+        tokio::join!(store.announce_job(new_job("ada")), poison(), store.apply(&changes, Vec::new()), async {
+            go.send(()).unwrap()
+        });
+    assert!(announced.is_err() && poisoned.is_err(), "{announced:?} {poisoned:?}");
+    assert!(matches!(applied, Err(StoreError::QueueInUse { jobs: 2, .. })), "{applied:?}");
 }
 
 /// Drops a future after so many polls. None: it was dropped.

@@ -37,6 +37,8 @@ async fn a_filled_database_of_the_version_before_is_brought_up_to_date(peer: &Pe
         "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 2500) SELECT n FROM s) x"
     };
     connection.execute(sqlx::query(sqlx::AssertSqlSafe(format!("{rows}{series}")))).await.unwrap();
+    let queue = r#"INSERT INTO queue (name, spec) VALUES ('find-me', '{"name":"find-me"}')"#;
+    connection.execute(queue).await.unwrap();
     connection.execute("UPDATE counter SET value = 2500 WHERE name = 'job'").await.unwrap();
     connection.close().await.unwrap();
 

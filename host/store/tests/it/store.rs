@@ -3,14 +3,14 @@
 use cardinal_domain::{
     card::CardNumber,
     event::{EventBody, EventKind},
-    job::JobState,
+    job::{Job, JobState},
     job_life::{self, JobInput},
     names::{ReaderName, TraceId, UserName},
     plan::{Change, plan},
     site::{Site, User},
     strict_toml,
 };
-use cardinal_store::{EventFilter, JobFilter, StoreError};
+use cardinal_store::{EventFilter, Holder, JobFilter, Store, StoreError};
 
 use crate::peer::{Peer, arrived, new_job, step, told, with_site};
 
@@ -57,8 +57,9 @@ async fn the_database_itself_gives_a_card_to_one_user(peer: &Peer) {
     assert!(error.to_string().contains("give a card to a user"), "{error}");
     // Nothing of it was applied.
     assert_eq!(store.setup().readers.len(), 1);
-    let owner = store.user_by_card(&CardNumber::new("4711").unwrap()).await.unwrap();
-    assert_eq!(owner.unwrap().as_str(), "ada");
+    let holder = store.holder(&CardNumber::new("4711").unwrap()).await.unwrap();
+    assert_eq!(holder, Some(Holder { user: UserName::new("ada").unwrap(), held: Vec::new() }));
+    assert_eq!(store.holder(&CardNumber::new("4712").unwrap()).await.unwrap(), None);
     assert_eq!(store.user(&UserName::new("eve").unwrap()).await.unwrap(), None);
 }
 
@@ -70,8 +71,8 @@ async fn cards_can_be_swapped_between_users_in_one_go(peer: &Peer) {
     swapped.user[1].card = Some(CardNumber::new("4711").unwrap());
     store.apply(&plan(&site, &swapped, false).unwrap().changes, Vec::new()).await.unwrap();
     assert_eq!(store.users().await.unwrap(), swapped.user);
-    let owner = store.user_by_card(&CardNumber::new("4711").unwrap()).await.unwrap();
-    assert_eq!(owner.unwrap().as_str(), "bob");
+    let holder = store.holder(&CardNumber::new("4711").unwrap()).await.unwrap();
+    assert_eq!(holder.unwrap().user.as_str(), "bob");
 }
 
 async fn events_written_at_once_have_their_own_places_and_are_all_seen(peer: &Peer) {
@@ -129,7 +130,7 @@ async fn a_job_lives_and_only_by_its_rules(peer: &Peer) {
     assert_eq!(held.state, JobState::Held);
     assert_eq!(store.job(job.id).await.unwrap().unwrap(), held);
     assert_eq!(store.job_by_number(1).await.unwrap().unwrap(), held);
-    assert_eq!(store.held_for(&UserName::new("ada").unwrap()).await.unwrap(), vec![held.clone()]);
+    assert_eq!(waiting(&store, "4711").await, vec![held.clone()]);
     // What the rules refuse changes nothing and tells nothing.
     let before = store.last_event().await.unwrap();
     let refused = store.change_job(job.id, |job| job_life::step(job, TraceId::new(), JobInput::Done)).await.unwrap();
@@ -146,9 +147,14 @@ async fn an_unassigned_job_goes_to_its_owner_once_there_is_one(peer: &Peer) {
     let (store, _) = with_site(peer).await;
     let job = store.announce_job(new_job("Eve")).await.unwrap();
     assert_eq!(step(&store, job.id, arrived()).await.user, None);
-    let site: Site = strict_toml::parse("user = [{ name = 'eve' }]").unwrap();
+    let site: Site = strict_toml::parse("user = [{ name = 'eve', card = '77' }]").unwrap();
     store.apply(&plan(&Site::default(), &site, false).unwrap().changes, Vec::new()).await.unwrap();
-    assert_eq!(store.held_for(&UserName::new("eve").unwrap()).await.unwrap().len(), 1);
+    assert_eq!(waiting(&store, "77").await.len(), 1);
+}
+
+/// What waits for whoever has this card.
+async fn waiting(store: &Store, card: &str) -> Vec<Job> {
+    store.holder(&CardNumber::new(card).unwrap()).await.unwrap().unwrap().held
 }
 
 async fn owners_are_found_whatever_their_letters_and_while_their_job_arrives(peer: &Peer) {
@@ -158,13 +164,14 @@ async fn owners_are_found_whatever_their_letters_and_while_their_job_arrives(pee
     let receiving = store.announce_job(new_job("\u{dc}nal")).await.unwrap();
     // No user name at all: nobody's for ever, and no error.
     let nobody = store.announce_job(new_job("a/b")).await.unwrap();
-    let site: Site = strict_toml::parse("user = [{ name = '\u{fc}nal' }]").unwrap();
+    let site: Site = strict_toml::parse("user = [{ name = '\u{fc}nal', card = '77' }]").unwrap();
     store.apply(&plan(&Site::default(), &site, false).unwrap().changes, Vec::new()).await.unwrap();
     assert_eq!(store.job(receiving.id).await.unwrap().unwrap().reason, receiving.reason);
     let user = UserName::new("\u{fc}nal").unwrap();
     assert_eq!(step(&store, receiving.id, arrived()).await.user, Some(user.clone()));
     assert_eq!(step(&store, nobody.id, arrived()).await.user, None);
-    assert_eq!(store.held_for(&user).await.unwrap().len(), 2);
+    let numbers: Vec<_> = waiting(&store, "77").await.iter().map(|job| job.number).collect();
+    assert_eq!(numbers, [held.number, receiving.number]);
 }
 
 async fn attempts_are_counted(peer: &Peer) {
@@ -205,4 +212,7 @@ async fn a_queue_with_jobs_cannot_go(peer: &Peer) {
     assert!(matches!(error, StoreError::QueueInUse { jobs: 1, .. }), "{error}");
     step(&store, job.id, JobInput::Cancel { reason: "test".to_owned() }).await;
     store.apply(&changes, Vec::new()).await.unwrap();
+    let error = store.announce_job(new_job("ada")).await.unwrap_err();
+    assert!(matches!(error, StoreError::NoQueue { .. }), "{error}");
+    assert!(store.jobs(&JobFilter { open: true, limit: 10, ..JobFilter::default() }).await.unwrap().is_empty());
 }
