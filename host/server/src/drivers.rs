@@ -13,7 +13,7 @@ use cardinal_domain::{
     event::{EventBody, EventKind},
     names::TraceId,
     nearest::nearest,
-    site::{DriverRef, Reader},
+    site::DriverRef,
     time::Timestamp,
 };
 use cardinal_runtime::{Bounds, Driver, LoadError, Runtime};
@@ -172,10 +172,13 @@ impl Drivers {
     ///
     /// # Errors
     /// There is none, or readers use it.
-    pub async fn remove(&self, driver: &DriverRef, readers: impl Iterator<Item = Reader>) -> Result<(), DriverError> {
+    pub async fn remove(&self, driver: &DriverRef) -> Result<(), DriverError> {
         let _changing = self.changing.lock().await;
         let found = self.find(driver).map_err(|_| DriverError::Unknown(driver.to_string()))?;
-        let users: Vec<_> = readers
+        let setup = self.store.setup();
+        let users: Vec<_> = setup
+            .readers
+            .values()
             .filter(|reader| self.find(&reader.driver).is_ok_and(|used| used.digest() == found.digest()))
             .map(|reader| reader.name.to_string())
             .collect();

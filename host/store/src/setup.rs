@@ -32,8 +32,8 @@ pub struct Setup {
     pub queues: BTreeMap<QueueName, Queue>,
     /// Devices by name.
     pub devices: BTreeMap<DeviceName, Device>,
-    /// Readers by name.
-    pub readers: BTreeMap<ReaderName, Reader>,
+    /// Readers by name. Thousands, and each has a session that holds its own.
+    pub readers: BTreeMap<ReaderName, Arc<Reader>>,
 }
 
 impl Store {
@@ -55,7 +55,7 @@ impl Store {
             printer: setup.printers.values().cloned().collect(),
             queue: setup.queues.values().cloned().collect(),
             device: setup.devices.values().cloned().collect(),
-            reader: setup.readers.values().cloned().collect(),
+            reader: setup.readers.values().map(|reader| Reader::clone(reader)).collect(),
         })
     }
 
@@ -139,7 +139,7 @@ impl Setup {
         }
         for row in readers {
             let reader: Reader = read(&row)?;
-            setup.readers.insert(reader.name.clone(), reader);
+            setup.readers.insert(reader.name.clone(), Arc::new(reader));
         }
         Ok(setup)
     }
@@ -155,7 +155,7 @@ impl Setup {
             Change::RemoveQueue(queue) => drop(self.queues.remove(&queue.name)),
             Change::PutDevice(device) => drop(self.devices.insert(device.name.clone(), device)),
             Change::RemoveDevice(device) => drop(self.devices.remove(&device.name)),
-            Change::PutReader(reader) => drop(self.readers.insert(reader.name.clone(), reader)),
+            Change::PutReader(reader) => drop(self.readers.insert(reader.name.clone(), Arc::new(reader))),
             Change::RemoveReader(reader) => drop(self.readers.remove(&reader.name)),
         }
     }

@@ -37,9 +37,7 @@ pub(super) async fn remove(
     Path((vendor, name)): Path<(String, String)>,
 ) -> Result<Json<()>, ApiError> {
     let _applying = host.applying.lock().await;
-    let setup = host.services.store.setup();
-    let readers = setup.readers.values().cloned();
-    Ok(Json(host.services.drivers.remove(&reference(&vendor, &name)?, readers).await?))
+    Ok(Json(host.services.drivers.remove(&reference(&vendor, &name)?).await?))
 }
 
 fn reference(vendor: &str, name: &str) -> Result<DriverRef, ApiError> {

@@ -67,7 +67,7 @@ impl Connection<'_> {
         mut self,
         mut stream: Stream,
         mut place: Option<&mut Place>,
-        commands: &mut mpsc::Receiver<Command>,
+        commands: &mut mpsc::Receiver<Box<Command>>,
         stop: &CancellationToken,
     ) -> End {
         let most_waiting = size(self.services.config.sessions.cards_waiting);
@@ -118,7 +118,7 @@ impl Connection<'_> {
                 },
             }
         };
-        self.finish(end, &mut buffer, &mut stream).await
+        Box::pin(self.finish(end, &mut buffer, &mut stream)).await
     }
 
     /// Gives the driver one input and carries out what it answers.
@@ -131,7 +131,7 @@ impl Connection<'_> {
         }
         let mut carried_out = Ok(());
         for output in outputs {
-            match self.carry_out(now, output, write.as_deref_mut()).await {
+            match Box::pin(self.carry_out(now, output, write.as_deref_mut())).await {
                 // A card counts although the reader went away before it could be answered.
                 Err(gone @ End::Gone(_)) => (carried_out, write) = (Err(gone), None),
                 other => other?,
@@ -168,7 +168,8 @@ impl Connection<'_> {
             }
             Output::Log(level, line) => self.log(level, &line).await,
             Output::Remember(key, bytes) => {
-                if let Err(error) = self.services.memory.remember(&self.spec.name, &key, &bytes).await {
+                let remembering = self.services.memory.remember(&self.spec.name, &key, &bytes);
+                if let Err(error) = Box::pin(remembering).await {
                     tracing::error!(reader = %self.spec.name, error = &*error, "what a driver wanted remembered was lost");
                 }
             }

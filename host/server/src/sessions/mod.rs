@@ -56,7 +56,8 @@ impl Services {
     /// Stores an event of a session. One that the store does not take is in the log at least.
     pub async fn tell(&self, event: EventBody) {
         let said = event.message.clone();
-        if let Err(error) = self.store.record(vec![event]).await {
+        // Boxed, also in other places of a session: what is rare has no room in the task of each reader.
+        if let Err(error) = Box::pin(self.store.record(vec![event])).await {
             tracing::error!(said, error = &error as &dyn std::error::Error, "an event was lost");
         }
     }
@@ -84,10 +85,11 @@ struct Changing {
 }
 
 struct Running {
-    spec: Reader,
+    spec: Arc<Reader>,
     stop: CancellationToken,
     task: JoinHandle<()>,
-    commands: mpsc::Sender<Command>,
+    // Boxed: a channel makes room for 32 at once.
+    commands: mpsc::Sender<Box<Command>>,
     status: StatusCell,
 }
 
@@ -135,18 +137,19 @@ impl Sessions {
         changing.ending.extend(before.into_values());
     }
 
-    fn start(&self, spec: &Reader, before: Option<JoinHandle<()>>) -> Running {
+    fn start(&self, spec: &Arc<Reader>, before: Option<JoinHandle<()>>) -> Running {
         let (commands, receiver) = mpsc::channel(size(self.services.config.sessions.commands_waiting));
         let stop = CancellationToken::new();
         let status = StatusCell::new(spec);
-        let task = ReaderTask::new(Arc::clone(&self.services), spec.clone(), stop.clone(), receiver, status.clone());
+        let task =
+            ReaderTask::new(Arc::clone(&self.services), Arc::clone(spec), stop.clone(), receiver, status.clone());
         let task = tokio::spawn(async move {
             if let Some(before) = before {
                 let _ = before.await;
             }
             task.run().await;
         });
-        Running { spec: spec.clone(), stop, task, commands, status }
+        Running { spec: Arc::clone(spec), stop, task, commands, status }
     }
 
     /// Ends all sessions in an orderly way: cards already shown get their verdict, connections are closed.
@@ -174,7 +177,7 @@ impl Sessions {
             let (reader, command) = (reader.to_string(), command.name);
             return Err(CommandError::Unknown { reader, command, known: known.join(", ") });
         }
-        if session.status.get().phase != Phase::Online || session.commands.try_send(command).is_err() {
+        if session.status.get().phase != Phase::Online || session.commands.try_send(Box::new(command)).is_err() {
             return Err(CommandError::NotConnected(reader.to_string()));
         }
         Ok(())

@@ -8,7 +8,7 @@ use cardinal_domain::{
     names::TraceId,
     site::{Device, Reader},
 };
-use cardinal_runtime::{Driver, DriverSession, SessionError};
+use cardinal_runtime::{DriverSession, SessionError};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -34,9 +34,9 @@ const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) struct ReaderTask {
     services: Arc<Services>,
-    spec: Reader,
+    spec: Arc<Reader>,
     stop: CancellationToken,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<Box<Command>>,
     status: StatusCell,
     flood: Flood,
     /// Whether the present outage was told of.
@@ -46,9 +46,9 @@ pub(super) struct ReaderTask {
 impl ReaderTask {
     pub(super) fn new(
         services: Arc<Services>,
-        spec: Reader,
+        spec: Arc<Reader>,
         stop: CancellationToken,
-        commands: mpsc::Receiver<Command>,
+        commands: mpsc::Receiver<Box<Command>>,
         status: StatusCell,
     ) -> Self {
         let flood = Flood::new(services.config.sessions.calm_ms);
@@ -199,13 +199,12 @@ impl ReaderTask {
         if let Err(error) = socket::prepare(stream.socket(), &self.spec.link) {
             tracing::warn!(reader = %self.spec.name, %error, "a dead peer will be noticed late: socket options were refused");
         }
-        let driver = &prepared.driver;
-        let label = driver.label();
+        let label = prepared.driver.label();
         self.told_unreachable = false;
         self.status.online(peer.clone());
         let event = self.event(trace, EventKind::ReaderConnected, format!("{} is connected ({peer})", self.spec.name));
         self.services.tell(event.fact("driver", &*label)).await;
-        let ended = match self.open(driver, &prepared).await {
+        let ended = match Box::pin(self.open(prepared)).await {
             Ok(Some((session, device))) => {
                 let limits = &self.services.config.sessions;
                 let connection = Connection {
@@ -230,11 +229,7 @@ impl ReaderTask {
     }
 
     /// The driver's session, and the device that the reader stands at. None: stopped while the host was full.
-    async fn open(
-        &self,
-        driver: &Driver,
-        prepared: &Prepared,
-    ) -> Result<Option<(DriverSession, Device)>, SessionError> {
+    async fn open(&self, prepared: Prepared) -> Result<Option<(DriverSession, Device)>, SessionError> {
         let failed = |detail: String| SessionError::Host { export: "open", detail };
         // Without what it was promised to be reminded of, a driver might agree on new keys with its reader.
         let memory =
@@ -245,14 +240,14 @@ impl ReaderTask {
         let context = Context {
             mode: self.spec.mode.clone(),
             transport: prepared.way.name().to_owned(),
-            settings: prepared.settings.clone(),
+            settings: prepared.settings,
             callback: None,
             memory,
             saved: None,
         };
         tokio::select! {
             () = self.stop.cancelled() => Ok(None),
-            opened = driver.open(context, &prepared.bounds) => opened.map(|session| Some((session, device))),
+            opened = prepared.driver.open(context, &prepared.bounds) => opened.map(|session| Some((session, device))),
         }
     }
 
