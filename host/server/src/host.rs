@@ -111,6 +111,8 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     services.store.record(vec![EventBody::new(TraceId::new(), EventKind::HostStarted, message)]).await?;
     host.sessions.reconcile().await;
     let cleaning = tokio::spawn(retention::run(Arc::clone(services), host.stopping.clone()));
+    let following = Arc::clone(&host);
+    let following = tokio::spawn(async move { following.sessions.follow(&following.stopping).await });
     ready(listening);
 
     stop.received().await;
@@ -121,6 +123,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
         let _ = server.await;
     }
     host.sessions.shutdown().await;
+    let _ = following.await;
     let _ = cleaning.await;
     requests.finished(REQUESTS_END).await;
     services.release.shutdown().await;

@@ -28,9 +28,9 @@ use std::{
 use cardinal_desk::Desk;
 use cardinal_domain::{bounds::size, driver::Pair, event::EventBody, names::ReaderName, site::Reader};
 use cardinal_release::Release;
-use cardinal_store::Store;
+use cardinal_store::{Setup, Store};
 use tokio::{
-    sync::{Mutex, mpsc},
+    sync::{Mutex, broadcast::error::RecvError, mpsc},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -79,6 +79,8 @@ pub struct Sessions {
 #[derive(Default)]
 struct Changing {
     ending: Vec<JoinHandle<()>>,
+    /// The setup that the running sessions are those of; held, so that no later one lies at its place.
+    setup: Option<Arc<Setup>>,
     /// The host stops: nothing is started any more.
     stopped: bool,
 }
@@ -111,8 +113,31 @@ impl Sessions {
     /// ones. Does not wait for a session that ends: its successor does, because a terminal takes one server at a time.
     pub async fn reconcile(&self) {
         let mut changing = self.changing.lock().await;
+        self.change_over(&mut *self.changing.lock().await);
+    }
+
+    /// The same where the setup is another than the running sessions are those of.
+    pub async fn follow_setup(&self) {
         let setup = if changing.stopped { Arc::default() } else { self.services.store.setup() };
+        let setup = self.services.store.setup();
+        if !changing.setup.as_ref().is_some_and(|known| Arc::ptr_eq(known, &setup)) {
+            self.change_over(&mut changing);
+        }
+    }
+
+    /// Follows the setup where no `apply` of ours changed it, until the host stops: the store reads it anew behind a lost
+    /// connection, and the next event that is stored says that there is a connection again.
+    pub async fn follow(&self, stop: &CancellationToken) {
+        let mut events = self.services.store.watch();
+        // What is missed here says no less than what is heard.
+        while let Some(Ok(_) | Err(RecvError::Lagged(_))) = stop.run_until_cancelled(events.recv()).await {
+            self.follow_setup().await;
+        }
+    }
+
+    fn change_over(&self, changing: &mut Changing) {
         let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+        changing.setup = Some(Arc::clone(&setup));
         let mut before = BTreeMap::new();
         let gone: Vec<_> = running
             .iter()
