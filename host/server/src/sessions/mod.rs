@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{dial::with_port, listen::Listeners};
 pub use status::{Phase, ReaderStatus};
 
-use self::{reader::ReaderTask, status::StatusCell};
+use self::{listen::Place, reader::ReaderTask, status::StatusCell};
 use crate::{config::Config, drivers::Drivers, memory::Memory};
 
 /// What every session needs.
@@ -88,7 +88,8 @@ struct Changing {
 struct Running {
     spec: Reader,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    /// Where it was stopped it gives its place at a listener.
+    task: JoinHandle<Option<Place>>,
     commands: mpsc::Sender<Command>,
     status: StatusCell,
 }
@@ -112,13 +113,12 @@ impl Sessions {
     /// Makes the running sessions those of the setup as it is now: starts new readers, ends removed ones, restarts changed
     /// ones. Does not wait for a session that ends: its successor does, because a terminal takes one server at a time.
     pub async fn reconcile(&self) {
-        let mut changing = self.changing.lock().await;
         self.change_over(&mut *self.changing.lock().await);
     }
 
     /// The same where the setup is another than the running sessions are those of.
     pub async fn follow_setup(&self) {
-        let setup = if changing.stopped { Arc::default() } else { self.services.store.setup() };
+        let mut changing = self.changing.lock().await;
         let setup = self.services.store.setup();
         if !changing.setup.as_ref().is_some_and(|known| Arc::ptr_eq(known, &setup)) {
             self.change_over(&mut changing);
@@ -136,8 +136,9 @@ impl Sessions {
     }
 
     fn change_over(&self, changing: &mut Changing) {
-        let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+        let setup = if changing.stopped { Arc::default() } else { self.services.store.setup() };
         changing.setup = Some(Arc::clone(&setup));
+        let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
         let mut before = BTreeMap::new();
         let gone: Vec<_> = running
             .iter()
@@ -157,19 +158,21 @@ impl Sessions {
             }
         }
         changing.ending.retain(|task| !task.is_finished());
-        changing.ending.extend(before.into_values());
+        // Their places are given up as soon as they have ended.
+        changing.ending.extend(before.into_values().map(|task| tokio::spawn(async move { drop(task.await) })));
     }
 
-    fn start(&self, spec: &Reader, before: Option<JoinHandle<()>>) -> Running {
+    fn start(&self, spec: &Reader, before: Option<JoinHandle<Option<Place>>>) -> Running {
         let (commands, receiver) = mpsc::channel(size(self.services.config.sessions.commands_waiting));
         let stop = CancellationToken::new();
         let status = StatusCell::new(spec);
         let task = ReaderTask::new(Arc::clone(&self.services), spec.clone(), stop.clone(), receiver, status.clone());
         let task = tokio::spawn(async move {
-            if let Some(before) = before {
-                let _ = before.await;
-            }
-            task.run().await;
+            let place = match before {
+                Some(before) => before.await.ok().flatten(),
+                None => None,
+            };
+            task.run(place).await
         });
         Running { spec: spec.clone(), stop, task, commands, status }
     }
