@@ -59,6 +59,34 @@ async fn lp_and_ipptool_print_over_tls() {
 async fn both_versions_of_tls_are_spoken_older_ones_are_not_and_the_certificate_can_be_trusted() {
     let host = Host::start().await;
     host.apply(&folder_site()).await;
+#[tokio::test]
+async fn every_address_that_is_told_is_the_one_that_the_client_came_by() {
+    let letter = program::in_workspace("examples/hello.pdf");
+    for over_tls in [true, false] {
+        let host = Host::start().await;
+        host.apply(&folder_site()).await;
+        // CUPS's library calls the loopback `localhost`, whatever it was given.
+        let [plain, secure] =
+            [host.queue("find-me"), host.secure_queue("find-me")].map(|queue| queue.replace("127.0.0.1", "localhost"));
+        let (queue, other) = if over_tls { (&secure, &plain) } else { (&plain, &secure) };
+        let said = ipptool::run(queue, "addresses.test", &["owner=ada"], &letter).await.ok();
+        let told = |name: &str| -> Vec<String> {
+            let values = said.lines().filter_map(|line| line.trim().strip_prefix(name)?.trim_start().split_once(" = "));
+            values.map(|(_, value)| value.to_owned()).collect()
+        };
+        let number = host.api().only_job().await.number;
+        let job = format!("{queue}/jobs/{number}");
+        for (name, expected) in [("job-uri (", &job), ("job-printer-uri (", queue)] {
+            let told = told(name);
+            assert!(told.len() >= 2 && told.iter().all(|told| told == expected), "{name}: {told:?}\n{said}");
+        }
+        // The other listener comes second, with its own port.
+        assert_eq!(told("printer-uri-supported ("), [format!("{queue},{other}")], "{said}");
+        let page = queue.replacen("ipp", "http", 1);
+        assert_eq!(told("printer-more-info ("), [page], "{said}");
+    }
+}
+
     let certificate = host.certificate();
     let certificate = certificate.to_str().unwrap();
     for version in ["-tls1_2", "-tls1_3"] {
