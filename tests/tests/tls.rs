@@ -40,6 +40,10 @@ fn fingerprint(about: &serde_json::Value) -> String {
 #[tokio::test]
 async fn lp_and_ipptool_print_over_tls() {
     let (host, cups) = tokio::join!(Host::start(), Cups::start());
+    let started = host.api().event(EventKind::HostStarted).await.body.message;
+    for address in [host.api().address, host.ipp(), host.ipps()] {
+        assert!(started.contains(&address.to_string()), "{address}: {started}");
+    }
     host.apply(&folder_site()).await;
     let letter = program::in_workspace("examples/hello.pdf");
     ipptool::print(&host.secure_queue("find-me"), "ada", &letter).await.ok();
@@ -55,10 +59,6 @@ async fn lp_and_ipptool_print_over_tls() {
     ipp_client::print(&host.queue("find-me"), "ada", &document::hello()).await;
 }
 
-#[tokio::test]
-async fn both_versions_of_tls_are_spoken_older_ones_are_not_and_the_certificate_can_be_trusted() {
-    let host = Host::start().await;
-    host.apply(&folder_site()).await;
 #[tokio::test]
 async fn every_address_that_is_told_is_the_one_that_the_client_came_by() {
     let letter = program::in_workspace("examples/hello.pdf");
@@ -87,6 +87,10 @@ async fn every_address_that_is_told_is_the_one_that_the_client_came_by() {
     }
 }
 
+#[tokio::test]
+async fn both_versions_of_tls_are_spoken_older_ones_are_not_and_the_certificate_can_be_trusted() {
+    let host = Host::start().await;
+    host.apply(&folder_site()).await;
     let certificate = host.certificate();
     let certificate = certificate.to_str().unwrap();
     for version in ["-tls1_2", "-tls1_3"] {
