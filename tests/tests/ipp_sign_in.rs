@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use cardinal_domain::event::EventKind;
-use cardinal_tests::{host::Host, ipptool, program, site::folder_site};
+use cardinal_tests::{cli, host::Host, ipptool, program, site::folder_site, wait};
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
@@ -70,4 +70,54 @@ async fn a_queue_with_sign_in_takes_nothing_without_tls_and_asks_for_no_password
     assert_ne!(ipptool::print(&host.queue("find-me"), "ada", &document).await.code, Some(0));
     assert!(host.api().jobs().await.is_empty());
     assert!(host.api().events_of(EventKind::SignInRefused).await.is_empty(), "nothing was checked");
+}
+
+#[tokio::test]
+async fn over_tls_the_right_password_prints_and_guessing_is_refused_and_slowed() {
+    let host = Host::start().await;
+    host.apply(&folder_site()).await;
+    host.cli("queue set find-me sign_in=true").await.ok();
+    assert!(password(&host, "ada", "correct-horse\n").await.0);
+    let document = program::in_workspace("examples/hello.pdf");
+    // ipptool takes name and password from the address. The request says somebody else; who signed in counts.
+    let queue = host.secure_queue("find-me");
+    let signing_in = queue.replacen("ipps://", "ipps://ada:correct-horse@", 1);
+    ipptool::print(&signing_in, "mallory", &document).await.ok();
+    let job = host.api().only_job().await;
+    let names = (job.owner.as_str(), job.signed_in.as_ref().map(|user| user.as_str()), job.user.as_ref());
+    assert_eq!(names, ("mallory", Some("ada"), job.signed_in.as_ref()));
+
+    // What HTTP answers, and whether it asks for a sign-in.
+    let url = queue.replacen("ipps", "https", 1);
+    let shown = async |password: Option<&str>| {
+        let mut command = Command::new(program::theirs("curl"));
+        command.args(["-sS", "-i", "--noproxy", "*", "--max-time", "20", "--cacert"]).arg(host.certificate());
+        command.args(["-H", "Content-Type: application/ipp", "-H", "Expect:", "--data-binary", "no IPP at all"]);
+        command.args(password.map(|password| ["-u".to_owned(), format!("ada:{password}")]).iter().flatten());
+        let said = cli::run(command.arg(&url)).await.ok();
+        let status: u16 = said.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, said.to_ascii_lowercase().contains("www-authenticate: basic realm=\"cardinal\""))
+    };
+    // Who is let in is told that this is no IPP, and nobody else is listened to.
+    assert_eq!(shown(Some("correct-horse")).await, (400, false));
+    for wrong in ["guess", "Correct-horse", "correct-horse "] {
+        assert_eq!(shown(Some(wrong)).await, (401, true), "{wrong}");
+    }
+    // From here on one at a time is checked, later and later; what comes meanwhile is not.
+    wait::until("a guess that is not even checked", async || {
+        let (one, other) = tokio::join!(shown(Some("guess")), shown(Some("guess")));
+        assert!([one.0, other.0].iter().all(|status| [401, 429].contains(status)), "{one:?} {other:?}");
+        [one.0, other.0].contains(&429).then_some(())
+    })
+    .await;
+    wait::until("the right password behind the delay", async || {
+        (shown(Some("correct-horse")).await.0 == 400).then_some(())
+    })
+    .await;
+    let refused = host.api().events_of(EventKind::SignInRefused).await;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(!refused[0].body.message.contains("ada"), "{refused:?}");
+    let said = [host.log(), host.cli("event list --json --limit 1000").await.ok()];
+    assert!(said.iter().all(|said| !said.contains("correct-horse") && !said.contains("guess")));
+    assert_eq!(host.api().jobs().await.len(), 1);
 }

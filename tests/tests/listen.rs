@@ -12,6 +12,7 @@ use cardinal_tests::{
     port, program,
     site::{SIGNS, folder_site, reader},
     terminal::Terminal as _,
+    wait,
     wait::LIMIT,
 };
 
@@ -272,4 +273,44 @@ async fn the_simulator_program_speaks_tls_and_says_its_token() {
     let simulator = cardinal_tests::process::Process::start("the simulator", &mut command, &log);
     host.api().event(EventKind::VerdictGiven).await;
     assert!(simulator.said().contains("tapped 4711"), "{}", simulator.said());
+}
+
+#[tokio::test]
+async fn cards_that_wait_to_be_read_are_not_lost_when_their_reader_is_changed() {
+    // Ten connections are taken at once; the others wait for a minute each.
+    const CARDS: usize = 13;
+    let mut host = Host::init().await;
+    host.set("CARDINAL_SESSIONS__CONNECTIONS_PER_MINUTE", "1");
+    host.serve().await;
+    let ours = port::free();
+    let site = calls("a", KNOWN, ours);
+    host.apply(&(folder_site() + &site)).await;
+    let call = async || {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((KNOWN, 0))).unwrap();
+        socket.connect(ours).await.ok()
+    };
+    let read = async |cards: usize| {
+        let what = format!("{cards} cards to be read");
+        let all = async || (host.api().events_of(EventKind::CardRead).await.len() == cards).then_some(());
+        wait::until(&what, all).await;
+    };
+    // A connection a card, as some terminals have it.
+    for number in 0..CARDS {
+        let mut stream = wait::until("the listener to be open", call).await;
+        tokio::io::AsyncWriteExt::write_all(&mut stream, format!("{number:04}\n").as_bytes()).await.unwrap();
+        drop(stream);
+        if number < 10 {
+            read(number + 1).await;
+        }
+    }
+    host.api().event(EventKind::ReaderThrottled).await;
+    assert_eq!(host.api().events_of(EventKind::CardRead).await.len(), 10);
+    // Its session is another from here on, and the listener the same.
+    host.apply(&site.replace("retry_first_ms = 20", "retry_first_ms = 30")).await;
+    read(CARDS).await;
+    assert!(host.api().events_of(EventKind::TerminalRefused).await.is_empty());
+    // The place does not outlive its reader.
+    host.cli("reader remove a").await.ok();
+    wait::until("the listener to be closed", async || call().await.is_none().then_some(())).await;
 }

@@ -14,6 +14,7 @@ use cardinal_tests::{
     site::{SIGNS, folder_site, reader},
     terminal::{Terminal as _, listening},
     wait,
+    wait::LIMIT,
 };
 
 /// A new host on this database, not running yet.
@@ -161,4 +162,39 @@ async fn what_is_old_goes_and_what_is_held_stays() {
     assert_eq!(spooled.filter(|file| file.path().extension().is_some_and(|end| end == "doc")).count(), 1);
     let of_held = host.api().events_of(EventKind::JobHeld).await;
     assert!(of_held.iter().any(|event| event.body.job == Some(jobs[2].id)), "the oldest of all is kept");
+}
+
+#[tokio::test]
+async fn what_was_changed_while_the_connection_was_lost_is_seen_by_readers_and_by_apply() {
+    let (database, terminal) = tokio::join!(database(), listening());
+    let mut host = host_on(&database).await;
+    host.serve().await;
+    let site = folder_site() + &reader("r", terminal.address(), SIGNS);
+    host.apply(&site).await;
+    terminal.is_connected().await;
+
+    // By another host, say, that had the database for a while.
+    let changed_by_another = async |change: &str| {
+        database.run(change);
+        database.run(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        );
+    };
+    changed_by_another("DELETE FROM reader").await;
+    // The first thing that is stored again.
+    ipp_client::print(&host.queue("find-me"), "ada", &document::hello()).await;
+    let gone = terminal.wait_for(LIMIT, |record| record.server.is_none()).await;
+    gone.unwrap_or_else(|error| panic!("its reader is gone, and its session is not: {error}"));
+
+    host.apply(&site).await;
+    terminal.was_connected(2).await;
+    changed_by_another("DELETE FROM reader; UPDATE users SET full_name = 'Somebody'").await;
+    let planned = host.apply_with(&site, &["--dry-run"]).await.ok();
+    assert!(planned.contains("reader r"), "{planned}");
+    changed_by_another("DELETE FROM reader").await;
+    host.apply(&site).await;
+    assert_eq!(database.run("SELECT count(*) FROM reader"), "1");
+    terminal.was_connected(2).await;
+    assert!(host.terminate().await.success());
 }

@@ -40,6 +40,10 @@ fn fingerprint(about: &serde_json::Value) -> String {
 #[tokio::test]
 async fn lp_and_ipptool_print_over_tls() {
     let (host, cups) = tokio::join!(Host::start(), Cups::start());
+    let started = host.api().event(EventKind::HostStarted).await.body.message;
+    for address in [host.api().address, host.ipp(), host.ipps()] {
+        assert!(started.contains(&address.to_string()), "{address}: {started}");
+    }
     host.apply(&folder_site()).await;
     let letter = program::in_workspace("examples/hello.pdf");
     ipptool::print(&host.secure_queue("find-me"), "ada", &letter).await.ok();
@@ -53,6 +57,34 @@ async fn lp_and_ipptool_print_over_tls() {
     assert_eq!(host.api().jobs().await.len(), 2);
     // The plain listener goes on beside it.
     ipp_client::print(&host.queue("find-me"), "ada", &document::hello()).await;
+}
+
+#[tokio::test]
+async fn every_address_that_is_told_is_the_one_that_the_client_came_by() {
+    let letter = program::in_workspace("examples/hello.pdf");
+    for over_tls in [true, false] {
+        let host = Host::start().await;
+        host.apply(&folder_site()).await;
+        // CUPS's library calls the loopback `localhost`, whatever it was given.
+        let [plain, secure] =
+            [host.queue("find-me"), host.secure_queue("find-me")].map(|queue| queue.replace("127.0.0.1", "localhost"));
+        let (queue, other) = if over_tls { (&secure, &plain) } else { (&plain, &secure) };
+        let said = ipptool::run(queue, "addresses.test", &["owner=ada"], &letter).await.ok();
+        let told = |name: &str| -> Vec<String> {
+            let values = said.lines().filter_map(|line| line.trim().strip_prefix(name)?.trim_start().split_once(" = "));
+            values.map(|(_, value)| value.to_owned()).collect()
+        };
+        let number = host.api().only_job().await.number;
+        let job = format!("{queue}/jobs/{number}");
+        for (name, expected) in [("job-uri (", &job), ("job-printer-uri (", queue)] {
+            let told = told(name);
+            assert!(told.len() >= 2 && told.iter().all(|told| told == expected), "{name}: {told:?}\n{said}");
+        }
+        // The other listener comes second, with its own port.
+        assert_eq!(told("printer-uri-supported ("), [format!("{queue},{other}")], "{said}");
+        let page = queue.replacen("ipp", "http", 1);
+        assert_eq!(told("printer-more-info ("), [page], "{said}");
+    }
 }
 
 #[tokio::test]

@@ -107,9 +107,12 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     }
     files::write_private(&file, serde_json::to_string(&listening)?.as_bytes())
         .with_context(|| format!("cannot write {}", file.display()))?;
-    let message = format!("the host is up: API on {}, IPP on {}", listening.http, listening.ipp);
+    let over_tls = listening.ipps.map(|ipps| format!(", IPP over TLS on {ipps}")).unwrap_or_default();
+    let message = format!("the host is up: API on {}, IPP on {}{over_tls}", listening.http, listening.ipp);
     services.store.record(vec![EventBody::new(TraceId::new(), EventKind::HostStarted, message)]).await?;
     host.sessions.reconcile().await;
+    let following = Arc::clone(&host);
+    let following = tokio::spawn(async move { following.sessions.follow(&following.stopping).await });
     let cleaning = tokio::spawn(retention::run(Arc::clone(services), host.stopping.clone()));
     ready(listening);
 
@@ -120,6 +123,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     for server in serving {
         let _ = server.await;
     }
+    let _ = following.await;
     host.sessions.shutdown().await;
     let _ = cleaning.await;
     requests.finished(REQUESTS_END).await;

@@ -1,11 +1,15 @@
 //! Signing in to print: a name and a password against `User.password_hash`.
 //!
 //! Checking a password is made slow on purpose (argon2id), so it is done beside the async threads, and only so many at a
-//! time. A name that is not known, or has no password, takes as long as a wrong password: nobody learns who is there.
+//! time. A name that is not known, or has no password, takes as long as a wrong password: nobody learns who is there. A
+//! password that was right a short while ago is known again without that (`proven`).
+
+mod proven;
 
 use std::{
     fmt,
     sync::{Arc, LazyLock},
+    time::Instant,
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -18,6 +22,8 @@ use cardinal_release::{SignIn, SignInError};
 use cardinal_store::Store;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::sync::Semaphore;
+
+use self::proven::Proven;
 
 /// How many passwords are checked at the same time; each takes 19 MiB for some hundredths of a second.
 const AT_ONCE: usize = 4;
@@ -70,11 +76,21 @@ fn fits(password: &str, hash: &PasswordHash) -> bool {
 pub struct Passwords {
     store: Store,
     at_once: Arc<Semaphore>,
+    proven: Proven,
+    /// How many passwords were checked slowly.
+    #[cfg(test)]
+    slow: std::sync::atomic::AtomicUsize,
 }
 
 impl Passwords {
     pub fn new(store: Store) -> Self {
-        Self { store, at_once: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self {
+            store,
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            proven: Proven::new(),
+            #[cfg(test)]
+            slow: Default::default(),
+        }
     }
 
     async fn check(&self, name: &str, password: &str) -> Result<Option<UserName>> {
@@ -89,14 +105,29 @@ impl Passwords {
             Some(user) if user.password_hash.is_some() => (Some(user.name), user.password_hash),
             _ => (None, NOBODY.clone()),
         };
+        if let (Some(name), Some(hash)) = (&name, &hash)
+            && self.proven.knows(name, password, hash, Instant::now())
+        {
+            return Ok(Some(name.clone()));
+        }
+        let fits = self.check_slowly(password, hash.clone()).await?;
+        let name = name.filter(|_| fits);
+        if let (Some(name), Some(hash)) = (&name, &hash) {
+            self.proven.keep(name.clone(), password, hash, Instant::now());
+        }
+        Ok(name)
+    }
+
+    async fn check_slowly(&self, password: &str, hash: Option<PasswordHash>) -> Result<bool> {
         let permit = Arc::clone(&self.at_once).acquire_owned().await?;
+        #[cfg(test)]
+        self.slow.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let password = password.to_owned();
         let fits = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             hash.is_some_and(|hash| fits(&password, &hash))
         });
-        let fits = fits.await?;
-        Ok(name.filter(|_| fits))
+        Ok(fits.await?)
     }
 }
 
@@ -114,6 +145,8 @@ impl SignIn for Passwords {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use cardinal_domain::{plan::Change, site::User};
     use cardinal_store::Durability;
 
@@ -130,18 +163,21 @@ mod tests {
         assert!(!fits("geheim", &huge.try_into().unwrap()));
     }
 
-    #[tokio::test]
-    async fn who_signs_in_is_known_and_has_the_password() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("store.db"), Durability::Process).await.unwrap();
-        let user = |name: &str, password: Option<&str>| User {
+    fn user(name: &str, password: Option<&str>) -> User {
+        User {
             name: name.parse().unwrap(),
             full_name: String::new(),
             email: String::new(),
             card: None,
             second_card: None,
             password_hash: password.map(|password| hash(password).unwrap()),
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn who_signs_in_is_known_and_has_the_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store.db"), Durability::Process).await.unwrap();
         let users = [user("ada", Some("geheim")), user("bob", None)].map(Change::PutUser);
         store.apply(&users, vec![]).await.unwrap();
         let passwords = Passwords::new(store);
@@ -158,5 +194,40 @@ mod tests {
             let signed_in = passwords.sign_in(name, password).await.unwrap();
             assert_eq!(signed_in.as_ref().map(UserName::as_str), expected, "{name} {password:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_right_password_is_checked_slowly_once_and_a_changed_one_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store.db"), Durability::Process).await.unwrap();
+        let put = async |password| store.apply(&[Change::PutUser(user("ada", password))], vec![]).await.unwrap();
+        put(Some("geheim")).await;
+        let passwords = Passwords::new(store.clone());
+        // Whether it is right, and how many slow checks that took.
+        let shown = async |name: &str, password: &str| {
+            let before = passwords.slow.load(Ordering::SeqCst);
+            let is_right = passwords.sign_in(name, password).await.unwrap().is_some();
+            (is_right, passwords.slow.load(Ordering::SeqCst) - before)
+        };
+        assert_eq!(shown("ada", "geheim").await, (true, 1));
+        assert_eq!(shown("ada", "geheim").await, (true, 0));
+        assert_eq!(shown("ADA", "geheim").await, (true, 0));
+        // A wrong one is checked each time, and takes nothing from the right one; so is a name that nobody has.
+        for (name, password) in [("ada", "wrong"), ("ada", "wrong"), ("eve", "geheim"), ("eve", "geheim")] {
+            assert_eq!(shown(name, password).await, (false, 1));
+        }
+        assert_eq!(shown("ada", "geheim").await, (true, 0));
+
+        put(Some("neu")).await;
+        assert_eq!(shown("ada", "geheim").await, (false, 1));
+        assert_eq!(shown("ada", "neu").await, (true, 1));
+        assert_eq!(shown("ada", "neu").await, (true, 0));
+        // The same password with a salt of its own is another one.
+        put(Some("neu")).await;
+        assert_eq!(shown("ada", "neu").await, (true, 1));
+        put(None).await;
+        assert_eq!(shown("ada", "neu").await, (false, 1));
+        store.apply(&[Change::RemoveUser(user("ada", None))], vec![]).await.unwrap();
+        assert_eq!(shown("ada", "neu").await, (false, 1));
     }
 }

@@ -64,7 +64,25 @@ impl Store {
     /// # Errors
     /// The database refused (a card or a reference in use) or broke; a queue with open jobs cannot be removed.
     pub async fn apply(&self, changes: &[Change], events: Vec<EventBody>) -> Result<(), StoreError> {
+        self.apply_planned(None, changes, events).await.map(drop)
+    }
+
+    /// The same for a plan that was made from this setup. False: by now the setup is another, or was read anew, so that
+    /// nobody knows what the plan would do; nothing was done.
+    ///
+    /// # Errors
+    /// As those of [`apply`](Self::apply).
+    pub async fn apply_planned(
+        &self,
+        planned_from: Option<&Arc<Setup>>,
+        changes: &[Change],
+        events: Vec<EventBody>,
+    ) -> Result<bool, StoreError> {
         let mut write = self.write_apart("change the site").await?;
+        // Asked on the connection that will carry the plan out: from here on nobody else can change the database.
+        if planned_from.is_some_and(|planned_from| !Arc::ptr_eq(planned_from, &self.setup())) {
+            return Ok(false);
+        }
         write.change_setup(changes);
         // Cards move between users in one plan, so all that change hands are freed before any is given.
         for change in changes {
@@ -77,7 +95,16 @@ impl Store {
         }
         write.count("site", 1).await?;
         write.tell(events).await?;
-        write.commit().await
+        write.commit().await.map(|()| true)
+    }
+
+    /// Makes sure that the setup in memory is the database's: a connection that was lost is made anew, and brings what was
+    /// changed meanwhile.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or belongs to another host by now.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        self.write("read the site").await.map(drop)
     }
 }
 
@@ -102,7 +129,8 @@ pub(crate) async fn rows(connection: &mut AnyConnection) -> Result<Rows, Databas
 
 impl Inner {
     /// Takes what a new connection found for the setup: while there was none, the database may have been changed, by a
-    /// commit whose answer was lost or by another host. Nobody is told of it; who looks the next time sees it.
+    /// commit whose answer was lost or by another host. Nobody is told of it; who looks the next time sees it, by an `Arc`
+    /// that is another.
     pub(crate) fn replace_setup(&self, setup: Setup) {
         *self.setup.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(setup);
     }
@@ -226,4 +254,28 @@ async fn carry_out(write: &mut Write, change: &Change) -> Result<(), StoreError>
 
 fn spec<T: serde::Serialize>(entity: &T) -> Result<String, StoreError> {
     serde_json::to_string(entity).map_err(StoreError::unreadable(PART))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Durability;
+
+    #[tokio::test]
+    async fn a_plan_made_from_another_setup_is_not_carried_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("store.db").as_path(), Durability::Process).await.unwrap();
+        let planned_from = store.setup();
+        let change = |value: &str| [Change::Config("ext-device.card-no-regex".into(), Some(value.into()))];
+        assert!(store.apply_planned(Some(&planned_from), &change("(.{7})"), Vec::new()).await.unwrap());
+        let after = store.setup();
+        assert!(!store.apply_planned(Some(&planned_from), &change("(.{8})"), Vec::new()).await.unwrap());
+        store.refresh().await.unwrap();
+        assert_eq!(store.setup(), after);
+        // Read anew, as behind a lost connection: it may say the same, and still nobody knows what happened to the people.
+        store.inner.replace_setup((*after).clone());
+        assert!(!store.apply_planned(Some(&after), &change("(.{8})"), Vec::new()).await.unwrap());
+        assert!(store.apply_planned(Some(&store.setup()), &change("(.{8})"), Vec::new()).await.unwrap());
+        assert_eq!(store.setup().config.values().collect::<Vec<_>>(), ["(.{8})"]);
+    }
 }

@@ -119,10 +119,15 @@ async fn what_a_printer_says_decides() {
         let held = host.until(&job, JobState::Held).await;
         assert_eq!(held.doubtful, doubtful, "{next:?}: {}", held.reason);
         assert!(held.reason.contains(reason), "{next:?}: {}", held.reason);
-        // Nobody sends it a second time by itself.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!(printer.requests(), 1);
-        assert_eq!(host.spooled().len(), 2);
+        // Nobody sends it a second time by itself: the printer's next job is another, and would come behind it.
+        let other = host.print("find-me", PDF).await;
+        host.release_to(&other, "east").await;
+        let had_its_turn = async || matches!(host.job(&other).await.state, JobState::Delivered | JobState::Held);
+        eventually("the other has had its turn", had_its_turn).await;
+        let now = host.job(&job).await;
+        assert_eq!((now.state, now.attempt), (JobState::Held, held.attempt), "{next:?}");
+        assert!(printer.requests() <= 2, "{next:?}");
+        assert!(host.spooled().len() >= 2, "{next:?}: its document and header are there");
     }
 }
 
@@ -186,12 +191,13 @@ async fn jobs_that_pass_on_are_tried_again_in_order() {
     let cancelled = host.print("through", b"4").await;
     host.release.cancel(TraceId::new(), cancelled.id, "not wanted").await.unwrap();
     let printer = FakePrinter::start_at(nobody, &[]).await;
-    for job in [first, second] {
+    // In order, so that the last one would come behind it.
+    let last = host.print("through", b"5").await;
+    for job in [first, second, last] {
         host.until(&job, JobState::Delivered).await;
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
     let documents: Vec<_> = printer.jobs().into_iter().map(|seen| seen.document).collect();
-    assert_eq!(documents, [b"1", b"2"]);
+    assert_eq!(documents, [b"1", b"2", b"5"]);
 }
 
 #[tokio::test]

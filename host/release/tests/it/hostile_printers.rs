@@ -72,6 +72,7 @@ async fn never_connects() -> (String, Vec<tokio::net::TcpStream>, tokio::net::Tc
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
     let mut waiting = Vec::new();
+    // A full backlog answers nothing at all, so that only time tells; one with room answers from the kernel, at once.
     while let Ok(Ok(stream)) =
         tokio::time::timeout(Duration::from_millis(300), tokio::net::TcpStream::connect(address)).await
     {

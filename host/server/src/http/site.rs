@@ -135,6 +135,9 @@ async fn change(
 ) -> Result<Json<Applied>, ApiError> {
     let _applying = host.applying.lock().await;
     let services = &host.services;
+    // Behind a lost connection the setup in memory may be an old one.
+    services.store.refresh().await?;
+    let planned_from = services.store.setup();
     let current = services.store.site().await?;
     let wanted = wanted(&current)?;
     let plan = plan::plan(&current, &wanted, query.prune).map_err(|error| ApiError::refused(error.to_string()))?;
@@ -144,8 +147,12 @@ async fn change(
     }
     let trace = TraceId::new();
     let event = |line: &Line| EventBody::new(trace, EventKind::SiteChanged, line.sentence());
-    services.store.apply(&plan.changes, plan.lines.iter().map(event).collect()).await?;
-    host.sessions.reconcile().await;
+    let events = plan.lines.iter().map(event).collect();
+    if !services.store.apply_planned(Some(&planned_from), &plan.changes, events).await? {
+        let message = "the database was away, and may have been changed meanwhile: nothing was done; try again";
+        return Err(ApiError::conflict(message));
+    }
+    host.sessions.follow_setup().await;
     Ok(Json(Applied { applied: true, lines: plan.lines }))
 }
 

@@ -34,8 +34,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(super) enum End {
     /// The reader closed it, or the network did.
     Gone(Fault),
-    /// A newer connection of the same terminal.
-    Replaced(Stream),
+    /// A newer connection of the same terminal waits in its place.
+    Replaced,
     /// The host or the configuration wants it closed.
     Stopped,
     /// The driver asked for it.
@@ -66,7 +66,7 @@ impl Connection<'_> {
     pub(super) async fn run(
         mut self,
         mut stream: Stream,
-        mut place: Option<&mut Place>,
+        place: Option<&Place>,
         commands: &mut mpsc::Receiver<Box<Command>>,
         stop: &CancellationToken,
     ) -> End {
@@ -94,7 +94,7 @@ impl Connection<'_> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break End::Stopped,
-                newer = next_stream(&mut place) => break End::Replaced(newer),
+                () = called_again(place) => break End::Replaced,
                 Some(decided) = self.taps.next() => input = Some(Input::Verdict(decided.verdict)),
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     match self.clock.take_due() {
@@ -215,7 +215,7 @@ impl Connection<'_> {
         }
         let farewell = match &end {
             End::Gone(fault) => Some(fault.clone()),
-            End::Replaced(_) => Some(Fault::new("replaced", "the terminal made a newer connection")),
+            End::Replaced => Some(Fault::new("replaced", "the terminal made a newer connection")),
             End::Stopped => Some(Fault::new("shutdown", "the host closes the connection")),
             End::Closed(_) | End::Driver(_) => None,
         };
@@ -310,7 +310,7 @@ fn lost(error: &io::Error) -> String {
 /// Of two reasons the one that says more: a driver that failed while the end was on its way.
 fn worse(end: End, other: End) -> End {
     match (&end, &other) {
-        (End::Stopped | End::Replaced(_), End::Gone(_)) => end,
+        (End::Stopped | End::Replaced, End::Gone(_)) => end,
         _ => other,
     }
 }
@@ -331,10 +331,10 @@ pub(super) fn failure(reader: &ReaderName, label: &str, trace: TraceId, error: &
     }
 }
 
-/// A newer connection of the terminal; never for a reader that is dialled.
-async fn next_stream(place: &mut Option<&mut Place>) -> Stream {
+/// Waits for a newer connection of the terminal; never for a reader that is dialled.
+async fn called_again(place: Option<&Place>) {
     match place {
-        Some(place) => place.next().await,
+        Some(place) => place.called().await,
         None => std::future::pending().await,
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A terminal is known by the pair of our port and its source address, and by its token where readers have one. A newer
 //! connection of the same terminal replaces the older: it rebooted, and the old connection is a corpse. What had arrived on
-//! the older one is decided about first. Connections of nobody are closed and told of at most once a minute each.
+//! the older one is decided about first. A reader that is changed and still calls the same way keeps its place, and what
+//! waits there; where it does not, or the host stops, what was not read is closed. Connections of nobody are closed and told of at most once a minute each.
 
 use std::{
     collections::HashMap,
@@ -20,7 +21,11 @@ use super::{
     routes::{Clash, Slot},
     stream::Stream,
 };
-use crate::{config::CallerLimits, readers::Listen, tls::Tls};
+use crate::{
+    config::CallerLimits,
+    readers::{Listen, Way},
+    tls::Tls,
+};
 
 /// A port that was just given up is free a moment later.
 const TRIES: u32 = 25;
@@ -92,14 +97,24 @@ impl Place {
         }
     }
 
-    /// The terminal's next connection; waits for it.
-    pub(super) async fn next(&mut self) -> Stream {
-        self.slot.next().await
+    /// Whether a reader that calls this way finds its connections here.
+    pub(super) fn serves(&self, way: &Way) -> bool {
+        matches!(way, Way::Listen(listen) if *listen == self.way)
     }
 
-    /// This connection of the terminal, or a newer one by now if nothing came on it.
-    pub(super) fn unless_dead(&mut self, stream: Stream) -> Stream {
-        self.slot.unless_dead(stream)
+    /// Waits until a connection of the terminal waits here.
+    pub(super) async fn called(&self) {
+        self.slot.called().await;
+    }
+
+    /// The terminal's connection to be served next, if one waits.
+    pub(super) fn take_stream(&self) -> Option<Stream> {
+        self.slot.take()
+    }
+
+    /// Gives back a connection that was not read, to be taken again.
+    pub(super) fn give_back(&self, stream: Stream) {
+        self.slot.give_back(stream);
     }
 }
 

@@ -28,9 +28,9 @@ use std::{
 use cardinal_desk::Desk;
 use cardinal_domain::{bounds::size, driver::Pair, event::EventBody, names::ReaderName, site::Reader};
 use cardinal_release::Release;
-use cardinal_store::Store;
+use cardinal_store::{Setup, Store};
 use tokio::{
-    sync::{Mutex, mpsc},
+    sync::{Mutex, broadcast::error::RecvError, mpsc},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{dial::with_port, listen::Listeners};
 pub use status::{Phase, ReaderStatus};
 
-use self::{reader::ReaderTask, status::StatusCell};
+use self::{listen::Place, reader::ReaderTask, status::StatusCell};
 use crate::{config::Config, drivers::Drivers, memory::Memory};
 
 /// What every session needs.
@@ -80,6 +80,8 @@ pub struct Sessions {
 #[derive(Default)]
 struct Changing {
     ending: Vec<JoinHandle<()>>,
+    /// The setup that the running sessions are those of; held, so that no later one lies at its place.
+    setup: Option<Arc<Setup>>,
     /// The host stops: nothing is started any more.
     stopped: bool,
 }
@@ -87,7 +89,8 @@ struct Changing {
 struct Running {
     spec: Arc<Reader>,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    /// Where it was stopped it gives its place at a listener.
+    task: JoinHandle<Option<Place>>,
     // Boxed: a channel makes room for 32 at once.
     commands: mpsc::Sender<Box<Command>>,
     status: StatusCell,
@@ -112,8 +115,31 @@ impl Sessions {
     /// Makes the running sessions those of the setup as it is now: starts new readers, ends removed ones, restarts changed
     /// ones. Does not wait for a session that ends: its successor does, because a terminal takes one server at a time.
     pub async fn reconcile(&self) {
+        self.change_over(&mut *self.changing.lock().await);
+    }
+
+    /// The same where the setup is another than the running sessions are those of.
+    pub async fn follow_setup(&self) {
         let mut changing = self.changing.lock().await;
+        let setup = self.services.store.setup();
+        if !changing.setup.as_ref().is_some_and(|known| Arc::ptr_eq(known, &setup)) {
+            self.change_over(&mut changing);
+        }
+    }
+
+    /// Follows the setup where no `apply` of ours changed it, until the host stops: the store reads it anew behind a lost
+    /// connection, and the next event that is stored says that there is a connection again.
+    pub async fn follow(&self, stop: &CancellationToken) {
+        let mut events = self.services.store.watch();
+        // What is missed here says no less than what is heard.
+        while let Some(Ok(_) | Err(RecvError::Lagged(_))) = stop.run_until_cancelled(events.recv()).await {
+            self.follow_setup().await;
+        }
+    }
+
+    fn change_over(&self, changing: &mut Changing) {
         let setup = if changing.stopped { Arc::default() } else { self.services.store.setup() };
+        changing.setup = Some(Arc::clone(&setup));
         let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
         let mut before = BTreeMap::new();
         let gone: Vec<_> = running
@@ -134,20 +160,22 @@ impl Sessions {
             }
         }
         changing.ending.retain(|task| !task.is_finished());
-        changing.ending.extend(before.into_values());
+        // Their places are given up as soon as they have ended.
+        changing.ending.extend(before.into_values().map(|task| tokio::spawn(async move { drop(task.await) })));
     }
 
-    fn start(&self, spec: &Arc<Reader>, before: Option<JoinHandle<()>>) -> Running {
+    fn start(&self, spec: &Arc<Reader>, before: Option<JoinHandle<Option<Place>>>) -> Running {
         let (commands, receiver) = mpsc::channel(size(self.services.config.sessions.commands_waiting));
         let stop = CancellationToken::new();
         let status = StatusCell::new(spec);
         let task =
             ReaderTask::new(Arc::clone(&self.services), Arc::clone(spec), stop.clone(), receiver, status.clone());
         let task = tokio::spawn(async move {
-            if let Some(before) = before {
-                let _ = before.await;
-            }
-            task.run().await;
+            let place = match before {
+                Some(before) => before.await.ok().flatten(),
+                None => None,
+            };
+            task.run(place).await
         });
         Running { spec: Arc::clone(spec), stop, task, commands, status }
     }

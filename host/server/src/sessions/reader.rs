@@ -55,19 +55,21 @@ impl ReaderTask {
         Self { services, spec, stop, commands, status, flood, told_unreachable: false }
     }
 
-    /// Runs until stopped, or until it turns out that the reader cannot be run as configured.
-    pub(super) async fn run(mut self) {
-        self.serve().await;
+    /// Runs until stopped, or until it turns out that the reader cannot be run as configured. Takes the place at a listener
+    /// that the reader had as it was configured before, and where it was stopped gives its own for the next: what waits
+    /// there may be cards.
+    pub(super) async fn run(mut self, mut place: Option<Place>) -> Option<Place> {
+        self.serve(&mut place).await;
         // However that came about: nobody is left who would see the flood end.
         if let Some(lasted) = self.flood.end() {
             self.unthrottled(lasted).await;
         }
+        // Where it ended by itself nobody may come for long, and terminals are to see that nobody reads them.
+        place.filter(|_| self.stop.is_cancelled())
     }
 
-    async fn serve(&mut self) {
+    async fn serve(&mut self, place: &mut Option<Place>) {
         let mut backoff = Backoff::new(&self.spec.link);
-        let mut place = None;
-        let mut waiting: Option<Stream> = None;
         let per_minute = self.services.config.sessions.connections_per_minute;
         let mut calls = Meter::new(per_minute, SECOND * 60, CALLS_AT_ONCE);
         loop {
@@ -77,26 +79,17 @@ impl ReaderTask {
                 Err(problem) => return self.misconfigured(&problem).await,
             };
             self.status.runs(prepared.driver.label(), prepared.commands.clone());
-            let mut stream = match (&prepared.way, waiting.take()) {
-                (_, Some(stream)) => stream,
-                (Way::Dial(address), None) => match self.dial(address, &mut backoff).await {
-                    Some(stream) => stream.into(),
-                    None => return,
-                },
-                (Way::Listen(way), None) => match self.next_caller(&mut place, way, &mut backoff).await {
-                    Some(stream) => stream,
-                    None => return,
-                },
-            };
-            if let Some(place) = &mut place {
-                if !self.paced(&mut calls).await {
-                    return;
-                }
-                // Whoever called again meanwhile has given this connection up, but not a card that came on it.
-                stream = place.unless_dead(stream);
+            // Given up before another is taken: it may be at the same address.
+            if place.as_ref().is_some_and(|place| !place.serves(&prepared.way)) {
+                *place = None;
             }
+            let stream = match &prepared.way {
+                Way::Dial(address) => self.dial(address, &mut backoff).await.map(Stream::from),
+                Way::Listen(way) => self.next_caller(place, way, &mut backoff, &mut calls).await,
+            };
+            let Some(stream) = stream else { return };
             let started = Instant::now();
-            let end = match self.connection(prepared, stream, place.as_mut()).await {
+            let end = match self.connection(prepared, stream, place.as_ref()).await {
                 Ok(end) => end,
                 Err(error) => End::Driver(error),
             };
@@ -104,7 +97,7 @@ impl ReaderTask {
             let listens = place.is_some();
             match end {
                 End::Stopped => return,
-                End::Replaced(stream) => waiting = Some(stream),
+                End::Replaced => {}
                 // A terminal that dials chooses its own pace.
                 End::Gone(_) if listens => {}
                 End::Gone(_) | End::Closed(_) | End::Driver(_) => {
@@ -134,15 +127,30 @@ impl ReaderTask {
         }
     }
 
-    /// Waits for the terminal to dial; none: stopped.
-    async fn next_caller(&mut self, place: &mut Option<Place>, way: &Listen, backoff: &mut Backoff) -> Option<Stream> {
+    /// Waits for the terminal to dial, and until it may have its next connection; none: stopped. A connection stays in its
+    /// place until it is served: whoever calls again meanwhile has given it up, but not a card that came on it.
+    async fn next_caller(
+        &mut self,
+        place: &mut Option<Place>,
+        way: &Listen,
+        backoff: &mut Backoff,
+        calls: &mut Meter,
+    ) -> Option<Stream> {
         loop {
             self.calm().await;
             if let Some(place) = place {
                 let over_at = self.flood.over_at();
                 tokio::select! {
                     () = self.stop.cancelled() => return None,
-                    stream = place.next() => return Some(stream),
+                    () = place.called() => {
+                        if !self.paced(calls).await {
+                            return None;
+                        }
+                        if let Some(stream) = place.take_stream() {
+                            return Some(stream);
+                        }
+                        continue;
+                    }
                     () = tokio::time::sleep_until(over_at.unwrap_or_else(Instant::now)), if over_at.is_some() => continue,
                 }
             }
@@ -192,7 +200,7 @@ impl ReaderTask {
         &mut self,
         prepared: Prepared,
         stream: Stream,
-        place: Option<&mut Place>,
+        place: Option<&Place>,
     ) -> Result<End, SessionError> {
         let trace = TraceId::new();
         let peer = stream.socket().peer_addr().map(|peer| peer.to_string()).unwrap_or_default();
@@ -221,7 +229,13 @@ impl ReaderTask {
                 };
                 Ok(connection.run(stream, place, &mut self.commands, &self.stop).await)
             }
-            Ok(None) => Ok(End::Stopped),
+            Ok(None) => {
+                // Not read: it is for whoever has the place next.
+                if let Some(place) = place {
+                    place.give_back(stream);
+                }
+                Ok(End::Stopped)
+            }
             Err(error) => Err(error),
         };
         self.told_end(trace, &label, &ended).await;
@@ -256,7 +270,7 @@ impl ReaderTask {
         let name = &self.spec.name;
         let why = match ended {
             Ok(End::Gone(fault) | End::Closed(fault)) => fault.message.clone(),
-            Ok(End::Replaced(_)) => "the terminal made a newer connection".to_owned(),
+            Ok(End::Replaced) => "the terminal made a newer connection".to_owned(),
             Ok(End::Stopped) => "the host closed it".to_owned(),
             Ok(End::Driver(error)) | Err(error) => {
                 let event = failure(name, label, trace, error).reader(name).device(&self.spec.device);

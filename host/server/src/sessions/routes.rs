@@ -47,29 +47,27 @@ impl Slot {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
-    /// The connection to be served next.
-    fn take(&self) -> Option<Stream> {
-        self.oldest().map(|stream| self.unless_dead(stream))
-    }
-
-    /// This connection, which is older than those that wait; where nothing came on it, the next of them if there is one.
-    pub(super) fn unless_dead(&self, mut stream: Stream) -> Stream {
+    /// The connection to be served next: the oldest on which something came, or else the newest.
+    pub(super) fn take(&self) -> Option<Stream> {
+        let mut stream = self.oldest()?;
         while !stream.has_something()
             && let Some(newer) = self.oldest()
         {
             stream = newer;
         }
-        stream
+        Some(stream)
     }
 
-    /// The connection to be served next; waits for it.
-    pub(super) async fn next(&self) -> Stream {
-        loop {
-            if let Some(stream) = self.take() {
-                return stream;
-            }
+    /// Waits until a connection waits here.
+    pub(super) async fn called(&self) {
+        while self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
             self.came.notified().await;
         }
+    }
+
+    /// Gives back what was taken and not read: it is older than those that wait.
+    pub(super) fn give_back(&self, stream: Stream) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_front(stream);
     }
 }
 
@@ -199,11 +197,12 @@ mod tests {
         for says in ["", "1\n", "", "2\n", "3\n", ""] {
             assert!(slot.put(call(says).await));
         }
-        // What waited to be served while it was paced.
-        assert_eq!(said(slot.unless_dead(call("0\n").await)), "0\n");
-        assert_eq!(said(slot.unless_dead(call("").await)), "1\n");
-        assert_eq!([said(slot.next().await), said(slot.next().await)], ["2\n", "3\n"]);
-        assert_eq!(said(slot.next().await), "", "the newest is served, whatever came on it");
+        slot.called().await;
+        assert_eq!(said(slot.take().unwrap()), "1\n");
+        let unread = slot.take().unwrap();
+        slot.give_back(unread);
+        assert_eq!([said(slot.take().unwrap()), said(slot.take().unwrap())], ["2\n", "3\n"]);
+        assert_eq!(said(slot.take().unwrap()), "", "the newest is served, whatever came on it");
         assert!(slot.take().is_none());
 
         // Corpses make room, cards do not.
@@ -215,7 +214,7 @@ mod tests {
         }
         assert!(!slot.put(call("8\n").await));
         for number in 0..MOST_WAITING {
-            assert_eq!(said(slot.next().await), format!("{number}\n"));
+            assert_eq!(said(slot.take().unwrap()), format!("{number}\n"));
         }
         assert!(slot.take().is_none());
     }
