@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{self, Config},
+    dns_sd,
     drivers::Drivers,
     files, hex, http,
     memory::Memory,
@@ -110,6 +111,9 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     let message = format!("the host is up: API on {}, IPP on {}", listening.http, listening.ipp);
     services.store.record(vec![EventBody::new(TraceId::new(), EventKind::HostStarted, message)]).await?;
     host.sessions.reconcile().await;
+    if services.config.dns_sd.announce {
+        serving.push(tokio::spawn(dns_sd::run(Arc::clone(services), listening, host.stopping.clone())));
+    }
     let cleaning = tokio::spawn(retention::run(Arc::clone(services), host.stopping.clone()));
     ready(listening);
 
@@ -171,6 +175,7 @@ async fn start(config: Config, tls: Arc<Tls>, ports: Ports) -> Result<Host> {
         ipp_port: ports.ipp,
         ipps_port: ports.ipps,
         host_id: host_id(&config.data_path("host.id"))?,
+        machine: dns_sd::machine(),
     };
     let release = Release::start(
         store.clone(),
