@@ -2,7 +2,7 @@
 //!
 //! It speaks with its tools over a message bus, which is private, too; nothing of this machine's own is touched.
 
-use std::{fs, os::unix::net::UnixStream, path::PathBuf, process::Command as StdCommand};
+use std::{fs, os::unix::net::UnixStream, path::Path, process::Command as StdCommand};
 
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -69,7 +69,7 @@ impl Avahi {
         let mut command = cable.command("/bin/sh".as_ref());
         command.args(["-c", script]).arg(program::theirs("avahi-daemon")).arg("-f").arg(path("avahi.conf"));
         command.args(["--no-drop-root", "--no-chroot", "--no-rlimits", "--no-proc-title"]);
-        command.env("DBUS_SYSTEM_BUS_ADDRESS", address(path("bus")));
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", address(&path("bus")));
         let mut daemon = Process::start("avahi-daemon", &mut command, &path("avahi.log"));
         wait::until("avahi-daemon", async || {
             assert!(daemon.ended().is_none(), "avahi-daemon ended: {}", daemon.said());
@@ -81,7 +81,7 @@ impl Avahi {
 
     fn tool(&self, name: &str) -> StdCommand {
         let mut command = StdCommand::new(program::theirs(name));
-        command.env("DBUS_SYSTEM_BUS_ADDRESS", address(self.folder.path().join("bus")));
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", address(&self.folder.path().join("bus")));
         command
     }
 
@@ -115,7 +115,7 @@ impl Avahi {
     }
 }
 
-fn address(bus: PathBuf) -> String {
+fn address(bus: &Path) -> String {
     format!("unix:path={}", bus.display())
 }
 

@@ -7,7 +7,7 @@
 mod service;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -57,7 +57,7 @@ pub async fn run(services: Arc<Services>, listening: Listening, stop: Cancellati
         return trouble(&services, message.to_owned()).await;
     }
     if let Err(error) = announce(&services, &ways, &stop).await {
-        trouble(&services, format!("queues are not announced by DNS-SD any more: {error:#}")).await;
+        trouble(&services, format!("queues are not announced by DNS-SD: {error:#}")).await;
     }
 }
 
@@ -152,11 +152,11 @@ async fn change(
         }
     }
     for (name, service) in wanted {
-        if !announced.contains_key(&name) {
+        if let Entry::Vacant(new) = announced.entry(name) {
             let info = service.info()?;
             give(|| library.register(info.clone())).await?;
-            tracing::debug!(name, "given to the DNS-SD library");
-            announced.insert(name, service);
+            tracing::debug!(name = new.key(), "given to the DNS-SD library");
+            new.insert(service);
         }
     }
     Ok(())

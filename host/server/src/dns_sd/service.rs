@@ -1,7 +1,7 @@
 //! Which queues are announced, and on which networks. No I/O.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     net::{IpAddr, SocketAddr},
 };
 
@@ -81,11 +81,9 @@ pub(super) fn wanted<'q>(
         for way in ways {
             let Some(said) = said(queue, *way) else { continue };
             let service = Service { allow: queue.allow.clone(), way: *way, said };
-            let name = service.full_name();
-            if wanted.services.contains_key(&name) {
-                wanted.alike.insert(queue.name.clone());
-            } else {
-                wanted.services.insert(name, service);
+            match wanted.services.entry(service.full_name()) {
+                Entry::Vacant(free) => drop(free.insert(service)),
+                Entry::Occupied(_) => drop(wanted.alike.insert(queue.name.clone())),
             }
         }
     }
