@@ -15,8 +15,8 @@ use crate::{
     values::{as_text, cut, each},
 };
 
-/// The longest instance name made here, in bytes: a label of DNS has 63 (RFC 1035 §2.3.4), and what settles a conflict of
-/// names puts a number behind it.
+/// The longest instance name made here, in bytes: a label of DNS has 63 (RFC 1035 §2.3.4), and where somebody has the
+/// name, a number comes behind it.
 const LONGEST_NAME: usize = 57;
 /// The longest part of a host name that is this machine's name, in bytes: a number and a word come behind it.
 const LONGEST_MACHINE: usize = 45;
@@ -40,8 +40,8 @@ impl Announcement {
             return None;
         }
         let uuid = uuid(&serving.host_id, &queue.name);
-        // A name of its own for each service. This machine's name belongs to its own responder (avahi-daemon), which knows
-        // other addresses; and a service that goes takes its host name's addresses out of the caches of all who listen.
+        // A name of its own for each service. This machine's name belongs to its own responder (avahi-daemon), which
+        // knows other addresses; and a service that goes takes its host name's addresses out of everybody's caches.
         let number = uuid.get(..8).unwrap_or_default();
         let machine = cut(&serving.machine, LONGEST_MACHINE);
         let host = format!("{machine}-{number}{}", if tls { "-tls" } else { "" });

@@ -1,8 +1,8 @@
 //! Announces queues by DNS-SD (RFC 6763) over multicast DNS (RFC 6762), so that machines on the same network find them.
 //!
-//! What is said of a queue is the release engine's to know, and where it is said is decided in [`service`]. Here the library
-//! is told what changed: a queue that goes, or changes, is taken back with a goodbye; what is new is announced, after the
-//! library has made sure that nobody else has its name.
+//! What is said of a queue is the release engine's to know, and where it is said is decided in [`service`]. Here the
+//! library is told what changed: a queue that goes, or changes, is taken back with a goodbye; what is new is announced,
+//! after the library has made sure that nobody else has its name.
 
 mod service;
 
@@ -30,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 use self::service::{Service, Way};
 use crate::{host::Listening, sessions::Services, tls};
 
-/// How long after a goodbye a name may be announced again. The library repeats a goodbye after 0.12 s, and caches forget the
-/// name a second after that (RFC 6762 §10.1); what was announced in between would be forgotten with it.
+/// How long after a goodbye a name may be announced again. The library repeats a goodbye after 0.12 s, and caches forget
+/// the name a second after that (RFC 6762 §10.1); what was announced in between would be forgotten with it.
 const FORGOTTEN: Duration = Duration::from_millis(1_250);
 /// How long the library's queue of commands is given to empty before it is asked again.
 const FULL: Duration = Duration::from_millis(20);
@@ -52,8 +52,9 @@ pub fn machine() -> String {
 pub async fn run(services: Arc<Services>, listening: Listening, stop: CancellationToken) {
     let ways = service::ways(&listening);
     if ways.is_empty() {
-        let message = "no queue is announced by DNS-SD: ipp.listen and ipps.listen are reached from this machine alone. Listen on \
-                       an address that others reach, such as \"0.0.0.0:8631\", or set dns_sd.announce = false in cardinal.toml";
+        let message = "no queue is announced by DNS-SD: ipp.listen and ipps.listen are reached from this machine alone. \
+                       Listen on an address that others reach, such as \"0.0.0.0:8631\", or set dns_sd.announce = false \
+                       in cardinal.toml";
         return trouble(&services, message.to_owned()).await;
     }
     if let Err(error) = announce(&services, &ways, &stop).await {
@@ -197,7 +198,10 @@ async fn watch(services: &Services, events: &Receiver<DaemonEvent>) -> Result<()
                 let on = change.intf_name;
                 trouble(
                     services,
-                    format!("somebody else on the network of {on} is announced as {before:?}: the queue is announced as {now:?} there"),
+                    format!(
+                        "somebody else on the network of {on} is announced as {before:?}: \
+                         the queue is announced as {now:?} there"
+                    ),
                 )
                 .await;
             }
@@ -211,8 +215,8 @@ async fn watch(services: &Services, events: &Receiver<DaemonEvent>) -> Result<()
 async fn tell_alike(services: &Services, alike: &BTreeSet<QueueName>) {
     for queue in alike {
         let message = format!(
-            "queue {queue} is not announced by DNS-SD: another queue has its name but for upper and lower case, dots, or what \
-             stands behind its first characters; give one of them another name"
+            "queue {queue} is not announced by DNS-SD: another queue has its name but for upper and lower case, \
+             dots, or what stands behind its first characters; give one of them another name"
         );
         trouble(services, message).await;
     }
