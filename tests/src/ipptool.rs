@@ -28,6 +28,13 @@ pub async fn print_from(cable: &Cable, queue: &str, owner: &str, document: &Path
     cli::run(command.args(printing(queue, owner, document))).await
 }
 
+/// What a queue says of itself at the far end of a cable.
+pub async fn attributes_from(cable: &Cable, queue: &str) -> Answer {
+    let mut command = Command::from(cable.command(&program::theirs("ipptool")));
+    cli::run(command.args(["-tv", "-T", PATIENCE, queue]).arg(Path::new(SUITES).join("get-printer-attributes.test")))
+        .await
+}
+
 /// Runs a test file of this workspace against a queue, with these variables.
 pub async fn run(queue: &str, test: &str, variables: &[&str], document: &Path) -> Answer {
     let mut command = Command::new(program::theirs("ipptool"));

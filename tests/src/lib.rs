@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper that fails has failed the test")]
 
 pub mod api;
+pub mod avahi;
 pub mod cli;
 pub mod cups;
 pub mod disk;

@@ -11,6 +11,7 @@ mod cards;
 mod changes;
 mod command_line;
 mod disk;
+mod dns_sd;
 mod drivers;
 mod flood;
 mod ipp_hold;

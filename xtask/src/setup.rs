@@ -1,4 +1,5 @@
-//! The programs that the tests use: a printer, a print client, what those need, a maker of networks, and a database.
+//! The programs that the tests use: a printer, a print client, what those need, a maker of networks, a finder of printers,
+//! and a database.
 //!
 //! Each is looked for by its name, so a machine that has them from elsewhere is left alone.
 
@@ -7,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::{apt, process};
 
 /// A program, and the Debian package that has it.
-const NEEDED: [(&str, &str); 10] = [
+const NEEDED: [(&str, &str); 13] = [
     ("ippeveprinter", "cups-ipp-utils"),
     ("ipptool", "cups-ipp-utils"),
     ("lp", "cups-client"),
@@ -15,6 +16,9 @@ const NEEDED: [(&str, &str); 10] = [
     ("cupsd", "cups"),
     ("dbus-daemon", "dbus"),
     ("ip", "iproute2"),
+    ("avahi-daemon", "avahi-daemon"),
+    ("avahi-browse", "avahi-utils"),
+    ("ippfind", "cups-ipp-utils"),
     ("initdb", "postgresql"),
     ("psql", "postgresql-client"),
     ("openssl", "openssl"),

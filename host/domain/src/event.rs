@@ -93,6 +93,7 @@ kinds! {
     VerdictGiven      "verdict.given"       Info    "The decision about a card is committed; the reader is told next."
     VerdictLate       "verdict.late"        Warning "The reader's session had ended before the verdict could be told."
     SignInRefused     "sign-in.refused"     Warning "Sign-ins at a queue fail; told at most once a minute for each address, without the names tried."
+    DnsSdTrouble      "dns-sd.trouble"      Warning "Print queues are not announced on the network, or not under their name; the message says why."
     PrinterIdentify   "printer.identify"    Info    "A client asked a queue to show which one it is (IPP Identify-Printer)."
     JobRefused        "job.refused"         Warning "A job was not taken; the message says why."
     JobHeld           "job.held"            Info    "A job was received whole and is held."

@@ -18,7 +18,7 @@ use cardinal_domain::{
     job_life::{self, JobError, JobInput},
     names::{JobId, PrinterName, QueueName, TraceId},
     nearest::nearest,
-    site::Printer,
+    site::{Printer, Queue},
 };
 use cardinal_store::{Store, StoreError};
 use futures_util::FutureExt as _;
@@ -26,7 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    ReleaseError, ReleaseLimits, ReleaseOptions,
+    Announcement, ReleaseError, ReleaseLimits, ReleaseOptions,
     backends::tls::Clients,
     delivery::Work,
     ipp,
@@ -146,6 +146,12 @@ impl Release {
     /// [`Release::shutdown`].
     pub fn router(&self) -> axum::Router {
         ipp::router(Arc::clone(&self.engine))
+    }
+
+    /// What DNS-SD says of a queue where a listener serves the router, over TLS or not, on this port. None: the queue takes
+    /// no jobs there.
+    pub fn announcement(&self, queue: &Queue, tls: bool, port: u16) -> Option<Announcement> {
+        Announcement::of(queue, &self.engine.serving, tls, port)
     }
 
     /// Removes files of jobs at their end that a failure left in the spool: of how many jobs.

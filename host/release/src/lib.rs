@@ -26,7 +26,7 @@ mod values;
 
 pub use engine::Release;
 pub use error::ReleaseError;
-pub use ipp::OverTls;
+pub use ipp::{Announcement, OverTls};
 pub use options::{RELEASE_LIMITS, ReleaseLimits, ReleaseOptions, Serving};
 pub use printers::{PrinterState, PrinterStatus, SeenCertificate, Trouble};
 pub use sign_in::{SignIn, SignInError};

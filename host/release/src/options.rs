@@ -35,6 +35,8 @@ pub struct Serving {
     pub ipps_port: Option<u16>,
     /// A random number that is this host's for ever: the `printer-uuid` of each queue is made from it and the queue's name.
     pub host_id: [u8; 16],
+    /// What this machine calls itself, a name without dots: part of the names under which queues are announced.
+    pub machine: String,
 }
 
 const KIB: u64 = 1 << 10;

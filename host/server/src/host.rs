@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{self, Config},
+    dns_sd,
     drivers::Drivers,
     files, hex, http,
     memory::Memory,
@@ -113,6 +114,9 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     host.sessions.reconcile().await;
     let following = Arc::clone(&host);
     let following = tokio::spawn(async move { following.sessions.follow(&following.stopping).await });
+    if services.config.dns_sd.announce {
+        serving.push(tokio::spawn(dns_sd::run(Arc::clone(services), listening, host.stopping.clone())));
+    }
     let cleaning = tokio::spawn(retention::run(Arc::clone(services), host.stopping.clone()));
     ready(listening);
 
@@ -175,6 +179,7 @@ async fn start(config: Config, tls: Arc<Tls>, ports: Ports) -> Result<Host> {
         ipp_port: ports.ipp,
         ipps_port: ports.ipps,
         host_id: host_id(&config.data_path("host.id"))?,
+        machine: dns_sd::machine(),
     };
     let release = Release::start(
         store.clone(),

@@ -7,6 +7,7 @@
 
 mod cli;
 mod config;
+mod dns_sd;
 mod drivers;
 mod files;
 mod hex;

@@ -1,6 +1,10 @@
 //! One IPP request and its answer: what every operation checks alike, and how answers are made.
 
-use cardinal_domain::{job::Job, names::UserName, site::Queue};
+use cardinal_domain::{
+    job::Job,
+    names::{QueueName, UserName},
+    site::Queue,
+};
 use ipp::{
     IppHeader,
     attribute::{IppAttribute, IppAttributeGroup, IppAttributes},
@@ -187,7 +191,7 @@ impl Call {
     }
 
     fn path(&self) -> String {
-        format!("/queues/{}", self.queue.name)
+        path(&self.queue.name)
     }
 
     pub(crate) fn printer_uri(&self) -> String {
@@ -277,6 +281,11 @@ fn without_port(host: &str) -> &str {
         Some((host, port)) if !port.contains(']') => host,
         _ => host,
     }
+}
+
+/// The path of a queue's address.
+pub(super) fn path(queue: &QueueName) -> String {
+    format!("/queues/{queue}")
 }
 
 /// The path of an address with a scheme and a host.

@@ -5,6 +5,7 @@
 //! jobs by mistake. Where a queue asks for a sign-in, who signed in counts instead. What comes out at a printer is decided
 //! by cards.
 
+mod announcement;
 mod call;
 mod capabilities;
 mod changes;
@@ -47,6 +48,7 @@ use crate::{
     message::{self, MessageError},
     sign_in::{self, SignedIn},
 };
+pub use announcement::Announcement;
 use call::{Answer, Call, Refusal};
 pub(crate) use changes::Changes;
 

@@ -15,6 +15,7 @@ use ipp::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    announcement::instance_name,
     call::{Answer, Call, Refusal, Wanted, group},
     capabilities::{self, FORMATS},
     check_accepting, media, pages, template,
@@ -29,6 +30,10 @@ use crate::{
 
 /// What an Identify-Printer may ask for: a queue has no light and no voice, but the event list is a display of a kind.
 const IDENTIFY_ACTION: &str = "display";
+/// What a queue is, in words.
+pub(super) const MAKE_AND_MODEL: &str = "Cardinal print queue";
+/// A queue is nowhere; its printers are.
+pub(super) const LOCATION: &str = "";
 /// The longest message of an Identify-Printer that is told on, in bytes (PWG 5100.13: text(127)).
 const LONGEST_MESSAGE: usize = 127;
 
@@ -168,14 +173,14 @@ fn description(engine: &Engine, call: &Call) -> Vec<IppAttribute> {
         attribute("natural-language-configured", language("en")),
         attribute("operations-supported", list(OPERATIONS.map(|operation| IppValue::Enum(operation as i32)))),
         attribute("preferred-attributes-supported", IppValue::Boolean(false)),
-        attribute("printer-dns-sd-name", name(queue.name.as_str())),
+        attribute("printer-dns-sd-name", name(&instance_name(&queue.name, &engine.serving.machine))),
         attribute("printer-geo-location", unknown()),
         attribute("printer-get-attributes-supported", keyword("document-format")),
         attribute("printer-icons", list(icons)),
         attribute("printer-info", text(&info)),
         attribute("printer-kind", keyword("document")),
-        attribute("printer-location", text("")),
-        attribute("printer-make-and-model", text("Cardinal print queue")),
+        attribute("printer-location", text(LOCATION)),
+        attribute("printer-make-and-model", text(MAKE_AND_MODEL)),
         attribute("printer-more-info", uri(&call.page())),
         attribute("printer-name", name(queue.name.as_str())),
         attribute("printer-organization", text("")),
@@ -188,7 +193,7 @@ fn description(engine: &Engine, call: &Call) -> Vec<IppAttribute> {
 
 /// The queue's own UUID: the same for ever, and on no other host. Version 8, made by SHA-256 from the host's number and
 /// the queue's name, as RFC 9562 §5.8 and its appendix B.2 have it.
-fn uuid(host: &[u8; 16], queue: &QueueName) -> String {
+pub(super) fn uuid(host: &[u8; 16], queue: &QueueName) -> String {
     let hash = Sha256::new().chain_update(host).chain_update(queue.as_str()).finalize();
     let mut number = hash.iter().take(16).fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
     number = number & !(0xf << 76) | 8 << 76;

@@ -30,6 +30,12 @@ const PLAIN: &[(&str, &str)] = &[
         "The same over TLS: ipps://THIS-MACHINE:8632/queues/NAME, with the certificate of [tls]. \"\": not at all.",
     ),
     (
+        "dns_sd.announce",
+        "Whether queues are announced by DNS-SD (multicast DNS, UDP port 5353), so that machines on the same network find them \
+      by themselves: those that other machines may print to, on the networks where `ipp.listen` or `ipps.listen` is \
+      reached and that a queue's `allow` list names.",
+    ),
+    (
         "tls.certificate",
         "The host's certificate for ipps and for terminals that call over TLS, a PEM file with its chain; read again when it \
       changes. Empty: data/tls/certificate.pem, which the host makes itself, signed by itself, for ten years.",

@@ -33,6 +33,7 @@ pub struct Config {
     pub http: Http,
     pub ipp: Ipp,
     pub ipps: Ipps,
+    pub dns_sd: DnsSd,
     pub tls: Tls,
     pub callers: CallerLimits,
     pub sessions: SessionLimits,
@@ -65,6 +66,12 @@ pub struct Ipps {
     /// None, written as an empty text: off.
     #[serde(serialize_with = "address_or_nothing", deserialize_with = "read_address_or_nothing")]
     pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DnsSd {
+    pub announce: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +149,7 @@ impl Default for Config {
             http: Http::default(),
             ipp: Ipp::default(),
             ipps: Ipps::default(),
+            dns_sd: DnsSd::default(),
             tls: Tls::default(),
             callers: CallerLimits::default(),
             sessions: SessionLimits::default(),
@@ -274,6 +282,7 @@ mod tests {
     fn an_empty_file_is_the_defaults() {
         let config = load("").unwrap();
         assert_eq!(config.http.listen.to_string(), "127.0.0.1:8630");
+        assert!(!config.dns_sd.announce, "nothing is said that nobody asked for");
         assert!(config.folder.is_absolute());
     }
 

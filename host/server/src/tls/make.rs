@@ -58,7 +58,7 @@ fn names(config: &Config) -> Vec<String> {
 }
 
 /// What this machine calls itself, where that is a host name.
-fn host_name() -> Option<String> {
+pub fn host_name() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_ascii_lowercase();
     let fits =
         !name.is_empty() && name.len() <= 253 && name.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c));

@@ -27,7 +27,7 @@ use rustls::{
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-pub use self::{about::About, crowd::Crowd, files::Files, watch::watch};
+pub use self::{about::About, crowd::Crowd, files::Files, make::host_name, watch::watch};
 use crate::{config::CallerLimits, config::Config};
 
 /// Makes ring the process's provider, too, for libraries that ask for a default one. Called once, first of all.
