@@ -1,6 +1,6 @@
 //! The host's API: asking, and waiting until something has happened.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use cardinal_domain::{
     event::{Event, EventKind},
@@ -35,6 +35,16 @@ pub struct Reader {
     pub throttles: u64,
     /// What went wrong last.
     pub last_error: Option<String>,
+    /// Why its driver says that it is as it is.
+    pub reason: String,
+    /// What its driver knows of it.
+    pub facts: BTreeMap<String, String>,
+    /// When it was last heard of.
+    pub last_seen: Option<String>,
+    /// The last card, masked.
+    pub last_card_masked: Option<String>,
+    /// What an operator is warned of.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]

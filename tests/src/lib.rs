@@ -12,6 +12,7 @@ pub mod cups;
 pub mod disk;
 pub mod document;
 pub mod host;
+pub mod http_reader;
 pub mod ipp_client;
 pub mod ipp_printer;
 pub mod ipptool;

@@ -14,6 +14,7 @@ mod disk;
 mod dns_sd;
 mod drivers;
 mod flood;
+mod http_reader;
 mod ipp_hold;
 mod ipp_sign_in;
 mod ipp_suites;

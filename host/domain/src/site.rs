@@ -217,10 +217,10 @@ pub struct Reader {
     pub driver: DriverRef,
     /// The driver's connection mode.
     pub mode: String,
-    /// `dial` or `listen`. None: the mode's default.
+    /// `dial`, `listen` or `http`. None: the mode's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<String>,
-    /// The reader's address: `host[:port]` to dial; the IP address it calls from, to listen.
+    /// The reader's address: `host[:port]` to dial; the IP address it calls from, to listen; the host alone for HTTP.
     pub address: String,
     /// To listen: our own address and port, such as `0.0.0.0:7778`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -232,6 +232,9 @@ pub struct Reader {
     /// take the reader's place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
+    /// For HTTP, where the driver fetches over TLS: the one certificate that the reader has. None: nothing is fetched over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Fingerprint>,
     /// The device it stands at.
     pub device: DeviceName,
     /// Whether it is in use.

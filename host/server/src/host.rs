@@ -25,9 +25,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    calls::Calls,
     config::{self, Config},
     dns_sd,
     drivers::Drivers,
+    fetch::Fetcher,
     files, hex, http,
     memory::Memory,
     retention,
@@ -195,6 +197,8 @@ async fn start(config: Config, tls: Arc<Tls>, ports: Ports) -> Result<Host> {
     let services = Arc::new(Services {
         desk: Desk::new(store.clone()),
         listeners: Listeners::new(store.clone(), tls, config.callers.clone()),
+        calls: Arc::new(Calls::default()),
+        fetcher: Arc::new(Fetcher::new(config.fetches.clone())?),
         config,
         store,
         release,

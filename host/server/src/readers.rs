@@ -7,6 +7,7 @@ use std::{
 
 use cardinal_domain::{
     driver::{Pair, Transport},
+    fingerprint::Fingerprint,
     names::ReaderName,
     nearest::nearest,
     settings,
@@ -32,6 +33,19 @@ pub enum Way {
     Dial(String),
     /// It calls us.
     Listen(Listen),
+    /// We fetch from it, and it calls us.
+    Http(Http),
+}
+
+/// How a reader is reached over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Its name or address, as it stands in a URL.
+    pub host: String,
+    /// Its ports that may be fetched from, the usual one first.
+    pub ports: Vec<u16>,
+    /// The one certificate that it has.
+    pub certificate: Option<Fingerprint>,
 }
 
 /// How a reader calls us.
@@ -53,6 +67,7 @@ pub struct Ways<'r> {
     dialled: BTreeMap<String, &'r ReaderName>,
     tls: BTreeMap<SocketAddr, (bool, &'r ReaderName)>,
     callers: BTreeMap<(SocketAddr, IpAddr), BTreeMap<Option<Token>, &'r ReaderName>>,
+    fetched: BTreeMap<(String, u16), &'r ReaderName>,
 }
 
 impl<'r> Ways<'r> {
@@ -98,6 +113,24 @@ impl<'r> Ways<'r> {
                 there.insert(token, reader);
                 problem
             }
+            Way::Http(Http { host, ports, .. }) => {
+                let mut problem = None;
+                for port in ports {
+                    // Whoever answers there is configured to call one of them.
+                    if let Some(other) =
+                        self.fetched.insert((host.clone(), port), reader).filter(|other| *other != reader)
+                    {
+                        let both = both(other);
+                        problem = Some((
+                            other,
+                            format!(
+                                "{both} have the same address {host}, and port {port} both; a device belongs to one reader"
+                            ),
+                        ));
+                    }
+                }
+                problem
+            }
         }
     }
 }
@@ -108,6 +141,7 @@ impl Way {
         match self {
             Self::Dial(_) => "dial",
             Self::Listen(_) => "listen",
+            Self::Http(_) => "http",
         }
     }
 }
@@ -132,6 +166,9 @@ pub fn check(drivers: &Drivers, config: &Config, spec: &Reader) -> Result<Prepar
         let known: Vec<_> = mode.transports.iter().map(Transport::name).collect();
         format!("mode {:?} has no transport {:?}; it has: {}", mode.id, spec.transport, known.join(", "))
     })?;
+    if spec.certificate.is_some() && transport.name() != "http" {
+        return Err("certificate says something only where a reader is reached over HTTP; remove it".to_owned());
+    }
     let way = match (transport, spec.listen) {
         (Transport::Dial(_), Some(_)) => {
             return Err("listen says something only with transport = \"listen\"; remove it, or add that".to_owned());
@@ -164,8 +201,16 @@ pub fn check(drivers: &Drivers, config: &Config, spec: &Reader) -> Result<Prepar
             })?;
             Way::Listen(Listen { ours, theirs: theirs.to_canonical(), tls: spec.tls, token: spec.token.clone() })
         }
-        (Transport::Http(_), _) => {
-            return Err(format!("mode {:?} speaks HTTP, which this version of Cardinal does not serve yet", mode.id));
+        (Transport::Http(_), Some(_)) => {
+            return Err("listen says something only with transport = \"listen\"; remove it".to_owned());
+        }
+        (Transport::Http(_), None) if spec.tls || spec.token.is_some() => {
+            let key = if spec.tls { "tls = true" } else { "token" };
+            return Err(format!("{key} says something only with transport = \"listen\"; remove it"));
+        }
+        (Transport::Http(ports), None) => {
+            let host = crate::fetch::host(&spec.address)?;
+            Way::Http(Http { host, ports: ports.clone(), certificate: spec.certificate })
         }
     };
     check_link(&spec.link)?;

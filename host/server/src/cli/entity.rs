@@ -1,4 +1,4 @@
-//! `cardinal user | queue | device`, and what `reader` and `printer` share with them: list, show, set, remove.
+//! `cardinal user | queue`, and what `device`, `reader` and `printer` share with them: list, show, set, remove.
 
 use anyhow::{Result, anyhow, bail};
 use cardinal_domain::card;
@@ -22,13 +22,6 @@ Examples:
   cardinal queue set find-me 'allow=[\"10.1.0.0/16\"]'
   cardinal queue set direct hold=false printer=east
   cardinal queue set staff sign_in=true       people sign in with name and password, over ipps:// alone";
-pub(super) const DEVICE: &str = "\
-Examples:
-  cardinal device set floor-2-east printer=east on_card=release-all
-  cardinal device set floor-2-east 'queues=[\"find-me\"]'
-  cardinal device set floor-2-east card_no_converter='reverse-bytes|hex2dec'
-  cardinal device set floor-2-east card_no_converter=         none, whatever the site's is
-  cardinal device set floor-2-east card_no_converter=GLOBAL   the site's again";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
@@ -81,7 +74,7 @@ async fn list(client: &Client, kind: &str) -> Result<()> {
         return output::json(&entities);
     }
     let text = |entity: &Map<String, Value>, key: &str| match entity.get(key) {
-        Some(Value::String(text)) if key.ends_with("card") && key != "on_card" => card::mask(text),
+        Some(Value::String(text)) if key.ends_with("card") => card::mask(text),
         Some(Value::String(text)) => text.clone(),
         Some(value) => value.to_string(),
         None => String::new(),
@@ -93,12 +86,8 @@ async fn list(client: &Client, kind: &str) -> Result<()> {
             let rows = row(["name", "full_name", "card", "second_card"]);
             output::table(["USER", "FULL NAME", "CARD", "SECOND CARD"], &rows, &none);
         }
-        "queue" => {
-            output::table(["QUEUE", "HOLD", "PRINTER", "ALLOW"], &row(["name", "hold", "printer", "allow"]), &none);
-        }
         _ => {
-            let rows = row(["name", "printer", "on_card", "queues"]);
-            output::table(["DEVICE", "PRINTER", "ON CARD", "QUEUES"], &rows, &none);
+            output::table(["QUEUE", "HOLD", "PRINTER", "ALLOW"], &row(["name", "hold", "printer", "allow"]), &none);
         }
     }
     Ok(())

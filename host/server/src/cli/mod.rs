@@ -5,6 +5,7 @@ mod apply;
 mod card;
 mod client;
 mod compile_driver;
+mod device;
 mod driver;
 mod entity;
 mod event;
@@ -73,8 +74,8 @@ enum Verb {
     #[command(subcommand, after_help = entity::QUEUE)]
     Queue(entity::Action),
     /// What people stand at: a printer with its reader
-    #[command(subcommand, after_help = entity::DEVICE)]
-    Device(entity::Action),
+    #[command(subcommand, after_help = device::EXAMPLES)]
+    Device(device::Action),
     /// What says that a card was shown
     #[command(subcommand, after_help = reader::EXAMPLES)]
     Reader(reader::Action),
@@ -127,7 +128,7 @@ async fn ask(global: &Global, verb: Verb) -> Result<()> {
         Verb::User(action) => action.run(&client).await,
         Verb::Printer(action) => action.run(&client).await,
         Verb::Queue(action) => action.run(&client, "queue").await,
-        Verb::Device(action) => action.run(&client, "device").await,
+        Verb::Device(action) => action.run(&client).await,
         Verb::Reader(action) => action.run(&client).await,
         Verb::Card(action) => action.run(&client).await,
         Verb::Job(action) => action.run(&client).await,

@@ -80,11 +80,7 @@ async fn list(client: &Client) -> Result<()> {
                 reader.spec.address.clone(),
                 reader.spec.device.to_string(),
                 status.map(|status| status.cards.to_string()).unwrap_or_default(),
-                // What went wrong before the connection stands no longer matters.
-                status
-                    .filter(|status| status.phase != Phase::Online)
-                    .and_then(|status| status.last_error.clone())
-                    .unwrap_or_default(),
+                status.and_then(|status| status.trouble()).unwrap_or_default(),
             ]
         })
         .collect();
@@ -103,12 +99,15 @@ async fn show(client: &Client, name: &str) -> Result<()> {
     let Some(status) = &reader.status else { return Ok(()) };
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
     let facts = [
+        ("reason", Some(status.reason.clone()).filter(|reason| !reason.is_empty())),
         ("driver", Some(status.driver.clone())),
         ("peer", status.peer.clone()),
         ("connected", time(status.connected)),
         ("connections", Some(status.connects.to_string())),
+        ("last seen", time(status.last_seen)),
         ("cards", Some(status.cards.to_string())),
         ("last card", time(status.last_card)),
+        ("its number", status.last_card_masked.clone()),
         (
             "throttled",
             time(status.throttled).map(|since| format!("since {since}: it sends too much, and is read more slowly")),
@@ -119,6 +118,9 @@ async fn show(client: &Client, name: &str) -> Result<()> {
     ];
     for (name, value) in facts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
         say!("{name:13} {}", output::plain(&value));
+    }
+    for warning in &status.warnings {
+        say!("{:13} {}", "warning", output::plain(warning));
     }
     for (name, value) in &status.facts {
         say!("{:13} {}", output::plain(name), output::plain(value));

@@ -5,7 +5,7 @@ use cardinal_release::RELEASE_LIMITS;
 use cardinal_runtime::{BOUNDS, ENGINE_OPTIONS};
 
 use super::{CALLER_LIMITS, SESSION_LIMITS};
-use crate::retention::RETENTION_LIMITS;
+use crate::{fetch::FETCH_LIMITS, retention::RETENTION_LIMITS};
 
 /// A key and what it does.
 pub struct Key {
@@ -86,6 +86,7 @@ pub fn all() -> Vec<Key> {
     plain
         .chain(bound("callers", CALLER_LIMITS))
         .chain(bound("sessions", SESSION_LIMITS))
+        .chain(bound("fetches", FETCH_LIMITS))
         .chain(bound("release", RELEASE_LIMITS))
         .chain(bound("retention", RETENTION_LIMITS))
         .chain(bound("drivers.engine", ENGINE_OPTIONS))

@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 pub use self::limits::{CALLER_LIMITS, CallerLimits, SESSION_LIMITS, SessionLimits};
 
-use crate::retention::RetentionLimits;
+use crate::{fetch::FetchLimits, retention::RetentionLimits};
 
 /// The host process's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,7 @@ pub struct Config {
     pub tls: Tls,
     pub callers: CallerLimits,
     pub sessions: SessionLimits,
+    pub fetches: FetchLimits,
     pub printers: Printers,
     pub store: StoreConfig,
     pub log: Log,
@@ -153,6 +154,7 @@ impl Default for Config {
             tls: Tls::default(),
             callers: CallerLimits::default(),
             sessions: SessionLimits::default(),
+            fetches: FetchLimits::default(),
             printers: Printers::default(),
             store: StoreConfig::default(),
             log: Log::default(),
@@ -223,6 +225,7 @@ impl Config {
         config.folder = std::path::absolute(folder).context("cannot tell the current folder")?;
         config.callers.check().with_context(|| format!("{}: [callers]", file.display()))?;
         config.sessions.check().with_context(|| format!("{}: [sessions]", file.display()))?;
+        config.fetches.check().with_context(|| format!("{}: [fetches]", file.display()))?;
         for id in config.drivers.of.keys() {
             DriverRef::try_from(id.clone()).map_err(|error| anyhow!("{}: [drivers.of]: {error}", file.display()))?;
             config.bounds_of(id).with_context(|| format!("{}: [drivers.of.{id:?}]", file.display()))?;

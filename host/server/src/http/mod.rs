@@ -2,6 +2,7 @@
 //! and a route that is not there asks for it, too.
 
 mod card;
+mod devices;
 mod drivers;
 mod error;
 mod events;
@@ -25,6 +26,7 @@ use axum::{
 
 pub use self::{
     card::{ConvertBody, Converted, converted},
+    devices::DeviceView,
     error::{ApiError, ErrorBody},
     events::EventQuery,
     jobs::{JobQuery, ReleaseBody},
@@ -50,6 +52,8 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/api/v1/reader", get(readers::list))
         .route("/api/v1/reader/{name}", get(readers::show))
         .route("/api/v1/reader/{name}/command", post(readers::command))
+        .route("/api/v1/device", get(devices::list))
+        .route("/api/v1/device/{name}", get(devices::show))
         .route("/api/v1/printer", get(printers::list))
         .route("/api/v1/printer/{name}", get(printers::show))
         .route("/api/v1/printer/{name}/certificate", get(printers::certificate))

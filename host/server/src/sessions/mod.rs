@@ -1,4 +1,5 @@
-//! Readers' sessions: one tokio task a reader, which owns its connection, its timers and its driver session.
+//! Readers' sessions: one tokio task a reader, which owns its connection or its HTTP exchanges, its timers and its
+//! driver session.
 //!
 //! [`Sessions`] starts, stops and restarts these tasks as the site changes; a reader that did not change is not touched. A
 //! session knows no protocol: it gives the driver inputs and carries out outputs. What becomes of a card is the desk's
@@ -10,7 +11,10 @@ mod clock;
 mod connection;
 mod dial;
 mod first_line;
+mod hands;
+mod http;
 mod listen;
+mod open_calls;
 mod reader;
 mod refused;
 mod routes;
@@ -39,7 +43,7 @@ pub use self::{dial::with_port, listen::Listeners};
 pub use status::{Phase, ReaderStatus};
 
 use self::{listen::Place, reader::ReaderTask, status::StatusCell};
-use crate::{config::Config, drivers::Drivers, memory::Memory};
+use crate::{calls::Calls, config::Config, drivers::Drivers, fetch::Fetcher, memory::Memory};
 
 /// What every session needs.
 pub struct Services {
@@ -50,6 +54,8 @@ pub struct Services {
     pub drivers: Drivers,
     pub memory: Memory,
     pub listeners: Listeners,
+    pub calls: Arc<Calls>,
+    pub fetcher: Arc<Fetcher>,
 }
 
 impl Services {

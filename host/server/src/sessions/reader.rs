@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use cardinal_domain::{
-    driver::Context,
+    driver::{Context, Fault},
     event::{EventBody, EventKind},
     names::TraceId,
     site::{Device, Reader},
@@ -16,8 +16,10 @@ use super::{
     Command, Services,
     backoff::Backoff,
     clock::Clock,
-    connection::{Connection, End, failure, flood_over},
+    connection::{Connection, End},
     dial::dial,
+    hands::{Hands, failure, flood_over},
+    http::HttpSession,
     listen::Place,
     socket,
     status::StatusCell,
@@ -31,6 +33,10 @@ use crate::readers::{self, Listen, Prepared, Way};
 const CALLS_AT_ONCE: u64 = 10;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// What an operator is warned of where a reader's calls are not encrypted.
+const IN_CLEAR: &str =
+    "it calls over plain HTTP: whoever listens on the network sees card numbers, and can show cards in its name";
 
 pub(super) struct ReaderTask {
     services: Arc<Services>,
@@ -84,15 +90,17 @@ impl ReaderTask {
                 *place = None;
             }
             let stream = match &prepared.way {
-                Way::Dial(address) => self.dial(address, &mut backoff).await.map(Stream::from),
-                Way::Listen(way) => self.next_caller(place, way, &mut backoff, &mut calls).await,
+                Way::Dial(address) => Some(self.dial(address, &mut backoff).await.map(Stream::from)),
+                Way::Listen(way) => Some(self.next_caller(place, way, &mut backoff, &mut calls).await),
+                Way::Http(_) => None,
             };
-            let Some(stream) = stream else { return };
             let started = Instant::now();
-            let end = match self.connection(prepared, stream, place.as_ref()).await {
-                Ok(end) => end,
-                Err(error) => End::Driver(error),
+            let ended = match stream {
+                Some(Some(stream)) => self.connection(prepared, stream, place.as_ref()).await,
+                Some(None) => return,
+                None => Box::pin(self.http(prepared)).await,
             };
+            let end = ended.unwrap_or_else(End::Driver);
             backoff.ended_after(started.elapsed());
             let listens = place.is_some();
             match end {
@@ -212,22 +220,10 @@ impl ReaderTask {
         self.status.online(peer.clone());
         let event = self.event(trace, EventKind::ReaderConnected, format!("{} is connected ({peer})", self.spec.name));
         self.services.tell(event.fact("driver", &*label)).await;
-        let ended = match Box::pin(self.open(prepared)).await {
+        let ended = match Box::pin(self.open(prepared, None)).await {
             Ok(Some((session, device))) => {
-                let limits = &self.services.config.sessions;
-                let connection = Connection {
-                    services: &self.services,
-                    spec: &self.spec,
-                    status: &self.status,
-                    trace,
-                    label: label.clone(),
-                    session,
-                    clock: Clock::new(),
-                    taps: Taps::new(Arc::clone(&self.services), self.spec.name.clone(), device),
-                    bytes: Meter::new(limits.bytes_per_second, SECOND, limits.bytes_per_second),
-                    flood: &mut self.flood,
-                };
-                Ok(connection.run(stream, place, &mut self.commands, &self.stop).await)
+                let hands = hands(&self.services, &self.spec, &self.status, &mut self.flood, trace, session, device);
+                Ok(Connection { hands }.run(stream, place, &mut self.commands, &self.stop).await)
             }
             Ok(None) => {
                 // Not read: it is for whoever has the place next.
@@ -242,8 +238,44 @@ impl ReaderTask {
         ended
     }
 
+    /// A session over HTTP, from its beginning to its end.
+    async fn http(&mut self, prepared: Prepared) -> Result<End, SessionError> {
+        let Way::Http(way) = prepared.way.clone() else { return Ok(End::Stopped) };
+        self.calm().await;
+        let callback = match self.services.calls.url(&self.spec.name).await {
+            Ok(callback) => callback,
+            Err(error) => {
+                let why = format!("{:#}", anyhow::Error::from(error));
+                self.unreachable(&why).await;
+                return Ok(End::Gone(Fault::new("no-callback", why)));
+            }
+        };
+        let (trace, label) = (TraceId::new(), prepared.driver.label());
+        self.told_unreachable = false;
+        self.status.online(way.host.clone());
+        self.status.warn(callback.starts_with("http://").then_some(IN_CLEAR));
+        let message = format!("{} is in touch over HTTP ({})", self.spec.name, way.host);
+        self.services.tell(self.event(trace, EventKind::ReaderConnected, message).fact("driver", &*label)).await;
+        // Before the driver is opened: a call that comes meanwhile waits for it.
+        let place = self.services.calls.take(&self.spec);
+        let ended = match self.open(prepared, Some(callback)).await {
+            Ok(Some((session, device))) => {
+                let hands = hands(&self.services, &self.spec, &self.status, &mut self.flood, trace, session, device);
+                Ok(HttpSession::new(hands, way).run(place, &mut self.commands, &self.stop).await)
+            }
+            Ok(None) => Ok(End::Stopped),
+            Err(error) => Err(error),
+        };
+        self.told_end(trace, &label, &ended).await;
+        ended
+    }
+
     /// The driver's session, and the device that the reader stands at. None: stopped while the host was full.
-    async fn open(&self, prepared: Prepared) -> Result<Option<(DriverSession, Device)>, SessionError> {
+    async fn open(
+        &self,
+        prepared: Prepared,
+        callback: Option<String>,
+    ) -> Result<Option<(DriverSession, Device)>, SessionError> {
         let failed = |detail: String| SessionError::Host { export: "open", detail };
         // Without what it was promised to be reminded of, a driver might agree on new keys with its reader.
         let memory =
@@ -255,7 +287,7 @@ impl ReaderTask {
             mode: self.spec.mode.clone(),
             transport: prepared.way.name().to_owned(),
             settings: prepared.settings,
-            callback: None,
+            callback,
             memory,
             saved: None,
         };
@@ -308,5 +340,30 @@ impl ReaderTask {
 
     fn event(&self, trace: TraceId, kind: EventKind, message: String) -> EventBody {
         EventBody::new(trace, kind, message).reader(&self.spec.name).device(&self.spec.device)
+    }
+}
+
+/// A driver's session with everything that it works with.
+fn hands<'t>(
+    services: &'t Arc<Services>,
+    spec: &'t Reader,
+    status: &'t StatusCell,
+    flood: &'t mut Flood,
+    trace: TraceId,
+    session: DriverSession,
+    device: Device,
+) -> Hands<'t> {
+    let bytes = services.config.sessions.bytes_per_second;
+    Hands {
+        services,
+        spec,
+        status,
+        trace,
+        label: session.driver().label(),
+        clock: Clock::new(),
+        taps: Taps::new(Arc::clone(services), spec.name.clone(), device),
+        bytes: Meter::new(bytes, SECOND, bytes),
+        session,
+        flood,
     }
 }

@@ -6,7 +6,8 @@ use std::{
 };
 
 use cardinal_domain::{
-    driver::{Health, Status},
+    card,
+    driver::{CardRead, Health, Status},
     site::Reader,
     time::Timestamp,
 };
@@ -20,7 +21,8 @@ pub enum Phase {
     Misconfigured,
     /// A connection is being made, or waited for.
     Connecting,
-    /// A connection stands.
+    /// A connection stands. Over HTTP, where none does: its driver is at work. Whether the reader itself answers is then
+    /// what the driver reports as its health.
     Online,
 }
 
@@ -41,12 +43,18 @@ pub struct ReaderStatus {
     pub peer: Option<String>,
     /// When the connection was made.
     pub connected: Option<Timestamp>,
-    /// How many connections there were since the host started.
+    /// When it was last heard of: bytes or a call from it, or its answer to a fetch.
+    #[serde(default)]
+    pub last_seen: Option<Timestamp>,
+    /// How many connections there were since the host started; over HTTP, how often its driver began anew.
     pub connects: u64,
     /// How many cards it showed since the host started.
     pub cards: u64,
     /// When it showed the last one.
     pub last_card: Option<Timestamp>,
+    /// The number of that card as the reader said it, masked.
+    #[serde(default)]
+    pub last_card_masked: Option<String>,
     /// Since when it is read more slowly, because it sends too much; none while it does not.
     #[serde(default)]
     pub throttled: Option<Timestamp>,
@@ -57,6 +65,32 @@ pub struct ReaderStatus {
     pub last_error: Option<String>,
     /// When that was.
     pub last_error_at: Option<Timestamp>,
+    /// What is not as it should be for as long as the reader is configured like this.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl ReaderStatus {
+    /// What keeps people from using it, or soon may; none: it is well.
+    pub fn trouble(&self) -> Option<String> {
+        let reason = |otherwise: &str| {
+            let reason = if self.reason.is_empty() { otherwise } else { &self.reason };
+            Some(reason.to_owned())
+        };
+        match (self.phase, self.health) {
+            (Phase::Misconfigured, _) => Some(self.last_error.clone().unwrap_or_default()),
+            (Phase::Connecting, _) => {
+                let why = self.last_error.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+                Some(format!("there is no connection with it{why}"))
+            }
+            (Phase::Online, Some(Health::Error)) => reason("its driver says that it does not work"),
+            (Phase::Online, Some(Health::Degraded)) => reason("its driver says that something is wrong with it"),
+            (Phase::Online, _) if self.throttled.is_some() => {
+                Some("it sends too much, and is read more slowly".to_owned())
+            }
+            (Phase::Online, _) => None,
+        }
+    }
 }
 
 /// The status of one reader, shared between its task and whoever asks.
@@ -73,13 +107,16 @@ impl StatusCell {
             facts: BTreeMap::new(),
             peer: None,
             connected: None,
+            last_seen: None,
             connects: 0,
             cards: 0,
             last_card: None,
+            last_card_masked: None,
             throttled: None,
             throttles: 0,
             last_error: None,
             last_error_at: None,
+            warnings: Vec::new(),
         };
         Self(Arc::new(Mutex::new((status, Vec::new()))))
     }
@@ -107,6 +144,7 @@ impl StatusCell {
         self.change(|status| {
             status.phase = Phase::Online;
             status.peer = Some(peer);
+            status.warnings.clear();
             status.connected = Some(Timestamp::now());
             status.connects += 1;
             status.facts.clear();
@@ -133,11 +171,24 @@ impl StatusCell {
         });
     }
 
-    pub(super) fn card(&self) {
+    pub(super) fn card(&self, read: &CardRead) {
+        // Bits have no last characters that would tell anybody anything.
+        let masked = card::mask(read.number.as_deref().unwrap_or_default());
         self.change(|status| {
             status.cards += 1;
             status.last_card = Some(Timestamp::now());
+            status.last_card_masked = Some(masked);
         });
+    }
+
+    /// The reader was heard of.
+    pub(super) fn seen(&self) {
+        self.change(|status| status.last_seen = Some(Timestamp::now()));
+    }
+
+    /// Something to be warned of for as long as this session lasts.
+    pub(super) fn warn(&self, warning: Option<&str>) {
+        self.change(|status| status.warnings.extend(warning.map(str::to_owned)));
     }
 
     /// A flood began.
@@ -177,4 +228,45 @@ const LONGEST_FACT: usize = 1_024;
 
 fn cut(text: &str) -> String {
     text.chars().take(LONGEST_FACT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_says_what_is_wrong_now_and_nothing_of_what_was() {
+        let spec = serde_json::json!({ "name": "r", "driver": "test/d", "mode": "m", "address": "a", "device": "d" });
+        let cell = StatusCell::new(&serde_json::from_value(spec).unwrap());
+        let trouble = || cell.get().trouble();
+        assert_eq!(trouble().as_deref(), Some("there is no connection with it"));
+        cell.misconfigured("the driver is not installed");
+        assert_eq!(trouble().as_deref(), Some("the driver is not installed"));
+        cell.offline("refused");
+        assert_eq!(trouble().as_deref(), Some("there is no connection with it: refused"));
+        cell.online("10.0.0.1".to_owned());
+        cell.warn(Some("plain"));
+        assert_eq!((trouble(), cell.get().warnings), (None, vec!["plain".to_owned()]));
+        let report = |health, reason: &str| Status { health, reason: reason.to_owned(), facts: Vec::new() };
+        cell.reported(&report(Health::Error, "firmware 2.03 is too old"), 1);
+        assert_eq!(trouble().as_deref(), Some("firmware 2.03 is too old"));
+        cell.reported(&report(Health::Degraded, ""), 1);
+        assert_eq!(trouble().as_deref(), Some("its driver says that something is wrong with it"));
+        cell.reported(&report(Health::Online, ""), 1);
+        cell.throttled();
+        assert!(trouble().is_some_and(|trouble| trouble.contains("too much")));
+        cell.unthrottled();
+        assert_eq!(trouble(), None);
+        cell.online("10.0.0.1".to_owned());
+        assert!(cell.get().warnings.is_empty());
+    }
+
+    #[test]
+    fn a_card_is_shown_masked() {
+        let spec = serde_json::json!({ "name": "r", "driver": "test/d", "mode": "m", "address": "a", "device": "d" });
+        let cell = StatusCell::new(&serde_json::from_value(spec).unwrap());
+        let number = Some("5235092385".to_owned());
+        cell.card(&CardRead { swipe: 1, number, bits: None, technology: None, port: 0, facts: Vec::new() });
+        assert_eq!(cell.get().last_card_masked.as_deref(), Some("***85"));
+    }
 }

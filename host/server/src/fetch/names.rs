@@ -1,0 +1,130 @@
+//! Where a reader's name may lead.
+
+use std::{io, net::IpAddr, net::SocketAddr};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+/// Looks a name up once for each connection, which is then made to one of the addresses found and no other. An address of
+/// this machine or of its own link is not taken from a name: whoever answers for a name could else lead the host to itself.
+/// One that an administrator wrote as such is never looked up, and so never comes here.
+pub(super) struct Names;
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let (taken, refused): (Vec<SocketAddr>, Vec<_>) = found.partition(|address| is_elsewhere(address.ip()));
+            match refused.first() {
+                Some(address) if taken.is_empty() => Err(io::Error::other(format!(
+                    "the name {} leads to {}, which no reader has; if it is meant, write the address itself",
+                    name.as_str(),
+                    address.ip()
+                ))
+                .into()),
+                _ => Ok(Box::new(taken.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+fn is_elsewhere(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let own = address.is_loopback() || address.is_link_local() || address.is_unspecified();
+            !(own || address.is_multicast() || address.is_broadcast())
+        }
+        IpAddr::V6(address) => {
+            let own = address.is_loopback() || address.is_unspecified() || address.is_unicast_link_local();
+            !(own || address.is_multicast())
+        }
+    }
+}
+
+/// A reader's address without a port, as it stands in a URL.
+///
+/// # Errors
+/// What is wrong with it, in words for the administrator.
+pub fn host(address: &str) -> Result<String, String> {
+    let inner = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+    if let Ok(ip) = inner.parse::<IpAddr>() {
+        if ip.is_unspecified() || ip.is_multicast() {
+            return Err(format!("address {address:?} is no reader's; write its host name or its IP address"));
+        }
+        return Ok(match ip.to_canonical() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        });
+    }
+    if let Some((host, port)) = address.rsplit_once(':')
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return Err(format!(
+            "address {address:?} has a port, but this mode knows its ports itself; write {host:?} alone"
+        ));
+    }
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    // A last part of digits would be taken for an address in a fashion of old (RFC 3986, section 7.4).
+    let is_number =
+        |name: &str| name.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
+    let name = address.strip_suffix('.').unwrap_or(address);
+    if name.len() > 253 || !name.split('.').all(is_label) || is_number(name) {
+        return Err(format!("{address:?} is no address; write the reader's host name or its IP address"));
+    }
+    Ok(name.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_name_or_an_ip_address_and_has_no_port() {
+        for (written, taken) in [
+            ("10.0.0.21", "10.0.0.21"),
+            ("::ffff:10.0.0.21", "10.0.0.21"),
+            ("fe80::1", "[fe80::1]"),
+            ("[fe80::1]", "[fe80::1]"),
+            ("Reader-2.example.org.", "reader-2.example.org"),
+        ] {
+            assert_eq!(host(written).unwrap(), taken);
+        }
+        assert!(host("10.0.0.21:80").unwrap_err().contains("write \"10.0.0.21\" alone"));
+        for wrong in [
+            "",
+            ".",
+            "a b",
+            "a/b",
+            "u@h",
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "2130706433",
+            "0x7f.1",
+            "a..b",
+            "[::1]:80",
+            "h?x",
+        ] {
+            assert!(host(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_does_not_lead_to_this_machine() {
+        let Err(error) = Names.resolve("localhost".parse().unwrap()).await else { panic!("it does") };
+        assert!(error.to_string().contains("write the address itself"), "{error}");
+        for (address, elsewhere) in [
+            ("10.0.0.1", true),
+            ("2001:db8::1", true),
+            ("127.0.0.2", false),
+            ("169.254.169.254", false),
+            ("::ffff:127.0.0.1", false),
+            ("fe80::1", false),
+            ("224.0.0.1", false),
+            ("0.0.0.0", false),
+        ] {
+            assert_eq!(is_elsewhere(address.parse().unwrap()), elsewhere, "{address}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! A driver at work for one reader: it is given what happened, and what it answers is carried out as far as that is the same
+//! whatever way the reader is reached. The rest is handed back to whoever knows the way.
+
+use std::{sync::Arc, time::Duration};
+
+use cardinal_domain::{
+    bounds::size,
+    driver::{Health, Input, LogLevel, Millis, Output},
+    event::{EventBody, EventKind, Level},
+    names::{ReaderName, TraceId},
+    site::Reader,
+};
+use cardinal_runtime::{DriverSession, SessionError};
+use rand::Rng as _;
+use tokio::time::Instant;
+
+use super::{
+    Services,
+    clock::Clock,
+    connection::End,
+    status::StatusCell,
+    taps::{Decided, Taps},
+    throttle::{Flood, Meter},
+};
+
+pub(super) struct Hands<'t> {
+    pub(super) services: &'t Arc<Services>,
+    pub(super) spec: &'t Reader,
+    pub(super) status: &'t StatusCell,
+    /// Of everything in this session but its cards.
+    pub(super) trace: TraceId,
+    /// The driver with its version.
+    pub(super) label: String,
+    pub(super) session: DriverSession,
+    pub(super) clock: Clock,
+    pub(super) taps: Taps,
+    /// What may be read now.
+    pub(super) bytes: Meter,
+    /// The reader's: it goes on over connections.
+    pub(super) flood: &'t mut Flood,
+}
+
+/// What keeps a session from taking more of its reader.
+pub(super) struct Pressure {
+    /// As many cards wait as may.
+    pub(super) is_full: bool,
+    /// So much was taken that the next has to wait until then.
+    pub(super) paced: Option<Instant>,
+}
+
+impl Pressure {
+    pub(super) fn is_none(&self) -> bool {
+        !self.is_full && self.paced.is_none()
+    }
+}
+
+impl Hands<'_> {
+    /// The first input of a session.
+    pub(super) fn connected() -> Input {
+        let mut random = vec![0; 32];
+        rand::rng().fill_bytes(&mut random);
+        Input::Connected(random)
+    }
+
+    /// Gives the driver one input: what it answers, and the reading of the clock that its times count from.
+    pub(super) async fn handle(&mut self, input: Input) -> Result<(Millis, Vec<Output>), End> {
+        let now = self.clock.now();
+        let outputs = self.session.handle(now, input).await.map_err(End::Driver)?;
+        for id in self.session.take_late_answers() {
+            let message = format!("the driver of {} answered call {id}, which is no longer open", self.spec.name);
+            self.tell(EventBody::new(self.trace, EventKind::DriverLate, message)).await;
+        }
+        Ok((now, outputs))
+    }
+
+    /// Carries out one output. One that needs the way to the reader is handed back.
+    pub(super) async fn carry_out(&mut self, now: Millis, output: Output) -> Result<Option<Output>, End> {
+        match output {
+            Output::Send(_) | Output::Keepalive(_) | Output::Fetch(_) | Output::Answer(..) => return Ok(Some(output)),
+            Output::Card(read) => {
+                self.status.card(&read);
+                self.taps.push(read);
+            }
+            Output::SetTimer(id, after) => self.clock.set(id, now, after),
+            Output::CancelTimer(id) => self.clock.cancel(id),
+            Output::Status(report) => {
+                if self.status.reported(&report, size(self.services.config.sessions.facts)) {
+                    let level = match report.health {
+                        Health::Online => Level::Info,
+                        Health::Degraded => Level::Warning,
+                        Health::Error => Level::Error,
+                    };
+                    let why = if report.reason.is_empty() { String::new() } else { format!(": {}", report.reason) };
+                    let message = format!("{} is {}{why}", self.spec.name, report.health);
+                    self.tell(EventBody::new(self.trace, EventKind::ReaderStatus, message).level(level)).await;
+                }
+            }
+            Output::Log(level, line) => self.log(level, &line).await,
+            Output::Remember(key, bytes) => {
+                let remembering = self.services.memory.remember(&self.spec.name, &key, &bytes);
+                if let Err(error) = Box::pin(remembering).await {
+                    tracing::error!(reader = %self.spec.name, error = &*error, "what a driver wanted remembered was lost");
+                }
+            }
+            Output::Close(fault) => return Err(End::Closed(fault)),
+            // No device asks for typed text yet; what was typed may be a PIN, so it is not told.
+            Output::Typed(..) => {
+                let message = format!("something was typed at {}, but nothing was asked for", self.spec.name);
+                self.tell(EventBody::new(self.trace, EventKind::ReaderLog, message).level(Level::Warning)).await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether more may be taken of the reader now. A flood stays with its sender, where it slows him down.
+    pub(super) async fn pressure(&mut self) -> Pressure {
+        let most_waiting = size(self.services.config.sessions.cards_waiting);
+        let pressure = Pressure { is_full: self.taps.len() >= most_waiting, paced: self.bytes.wait() };
+        if !pressure.is_none() {
+            self.throttled(pressure.is_full).await;
+        } else if let Some(lasted) = self.flood.over() {
+            self.unthrottled(lasted).await;
+        }
+        pressure
+    }
+
+    /// Waits for the cards that are left when nobody can be told of them any more.
+    pub(super) async fn forsake(&mut self) {
+        while let Some(Decided { verdict, trace }) = self.taps.next().await {
+            let message = format!("{} was gone before its verdict ({}) could be told", self.spec.name, verdict.code);
+            self.tell(EventBody::new(trace, EventKind::VerdictLate, message)).await;
+        }
+    }
+
+    async fn log(&mut self, level: LogLevel, line: &str) {
+        let level = match level {
+            // For the driver's author, who runs it with the test kit; a site's events have no use for it.
+            LogLevel::Debug => return tracing::debug!(reader = %self.spec.name, line, "driver"),
+            LogLevel::Info => Level::Info,
+            LogLevel::Warn => Level::Warning,
+            LogLevel::Error => Level::Error,
+        };
+        self.tell(EventBody::new(self.trace, EventKind::ReaderLog, line).level(level)).await;
+    }
+
+    /// A bound was crossed: told at the beginning of a flood.
+    async fn throttled(&mut self, cards: bool) {
+        if !self.flood.crossed() {
+            return;
+        }
+        self.status.throttled();
+        let (name, limits) = (&self.spec.name, &self.services.config.sessions);
+        let (message, bound, limit) = if cards {
+            let message = format!("{name} shows cards faster than they are decided about; it is read more slowly");
+            (message, "cards_waiting", limits.cards_waiting)
+        } else {
+            let message = format!("{name} sends more than is taken from one reader; it is read more slowly");
+            (message, "bytes_per_second", limits.bytes_per_second)
+        };
+        let event = EventBody::new(self.trace, EventKind::ReaderThrottled, message);
+        self.tell(event.fact("bound", bound).fact("limit", limit.to_string())).await;
+    }
+
+    async fn unthrottled(&mut self, lasted: Duration) {
+        self.status.unthrottled();
+        let message = flood_over(&self.spec.name, lasted);
+        self.tell(EventBody::new(self.trace, EventKind::ReaderUnthrottled, message)).await;
+    }
+
+    pub(super) async fn tell(&mut self, event: EventBody) {
+        self.services.tell(event.reader(&self.spec.name).device(&self.spec.device).fact("driver", &*self.label)).await;
+    }
+}
+
+/// That a flood is over, in words.
+pub(super) fn flood_over(reader: &ReaderName, lasted: Duration) -> String {
+    format!("the flood of {reader} is over; it lasted {lasted:.1?}")
+}
+
+/// The event of a driver's session that is over against its will.
+pub(super) fn failure(reader: &ReaderName, label: &str, trace: TraceId, error: &SessionError) -> EventBody {
+    let message = format!("reader {reader}: {label}: {error}. Its connection is closed and made anew");
+    let event = |kind| EventBody::new(trace, kind, message);
+    match error {
+        SessionError::Trap { backtrace, export, .. } => {
+            let event = event(EventKind::DriverTrapped).fact("export", *export);
+            if backtrace.is_empty() { event } else { event.fact("backtrace", backtrace.clone()) }
+        }
+        SessionError::Bound { name, limit, export, .. } => {
+            event(EventKind::DriverBound).fact("bound", *name).fact("limit", limit.to_string()).fact("export", *export)
+        }
+        _ => event(EventKind::DriverFault),
+    }
+}

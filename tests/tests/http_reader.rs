@@ -1,0 +1,240 @@
+//! Readers that are reached over HTTP: they call the host, and their drivers fetch from them.
+//!
+//! The driver is the guest `caller`, whose reader says by a call's path what is to happen.
+
+use cardinal_domain::event::{Event, EventKind};
+use cardinal_tests::{
+    document,
+    host::Host,
+    http_reader::{HttpReader, free_address},
+    ipp_client, program,
+    site::{SIGNS, folder_site, of_driver, reader},
+    terminal::listening,
+    wait,
+};
+use serde_json::Value;
+
+/// A reader of the guest, which is at this address.
+fn spec(name: &str, address: impl std::fmt::Display) -> String {
+    let nobody = ([127, 0, 0, 1], 1).into();
+    of_driver("test/caller", "http", name, nobody, "").replace("\"127.0.0.1:1\"", &format!("\"{address}\""))
+}
+
+/// A host with the guest installed and these variables set.
+async fn host(variables: &[(&str, &str)]) -> Host {
+    let mut host = Host::init().await;
+    variables.iter().for_each(|(name, value)| host.set(name, value));
+    host.serve().await;
+    let driver = program::component("guest-caller");
+    host.cli_with(&["driver", "install", driver.to_str().unwrap()]).await.ok();
+    host
+}
+
+/// The same with a reader `r` that was told where to call.
+async fn host_and_reader(variables: &[(&str, &str)]) -> (Host, HttpReader) {
+    let (host, mut reader) = tokio::join!(host(variables), HttpReader::start());
+    host.apply(&(folder_site() + &spec("r", reader.address()))).await;
+    reader.callback(1).await;
+    host.api().reader_until("r", "configured", |reader| reader.facts.contains_key("firmware")).await;
+    (host, reader)
+}
+
+/// Waits for a line of the driver's log that begins so, behind this place.
+async fn logged(host: &Host, after: i64, begin: &str) -> Event {
+    host.api().event_after(after, EventKind::ReaderLog, |event| event.body.message.starts_with(begin)).await
+}
+
+#[tokio::test]
+async fn a_swipe_is_answered_with_its_verdict() {
+    let (host, mut reader) = host_and_reader(&[]).await;
+    ipp_client::print(&host.queue("find-me"), "ada", &document::hello()).await;
+    host.api().event(EventKind::JobHeld).await;
+
+    assert_eq!(reader.calls("/card?card=4711").await, (200, "released".to_owned()));
+    document::out(&host.folder().join("delivered"), 1).await;
+    assert_eq!(reader.calls("/card?card=4711").await, (200, "nothing-held".to_owned()));
+    assert_eq!(reader.calls("/card?card=5235092385").await, (200, "unknown-card".to_owned()));
+    // What a call brings and what its answer takes along goes through whole.
+    assert_eq!(reader.posts("/now", b"swipe".to_vec()).await, (201, "POST swipe".to_owned()));
+
+    let status = host.api().reader("r").await;
+    assert_eq!((status.phase.as_str(), status.connects, status.cards), ("online", 1, 3));
+    assert_eq!(status.facts.get("firmware").map(String::as_str), Some("2.05"));
+    assert_eq!(status.last_card_masked.as_deref(), Some("***85"));
+    assert!(status.last_seen.is_some());
+    let callback = reader.callback(1).await;
+    assert_eq!(!status.warnings.is_empty(), callback.starts_with("http://"), "{:?}", status.warnings);
+    let shown = host.cli("reader show r").await.ok();
+    for word in ["2.05", "***85", "last seen"] {
+        assert!(shown.contains(word), "{word} is not in {shown}");
+    }
+    // The address is as good as a password.
+    let secret = callback.rsplit('/').next().unwrap().to_owned();
+    let told = serde_json::to_string(&host.api().events().await).unwrap();
+    for text in [&shown, &told, &host.log()] {
+        assert!(!text.contains(&secret) && !text.contains("5235092385"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_swipe_that_is_repeated_while_it_waits_has_one_verdict_and_two_at_once_have_two() {
+    // One card a second: behind three others there is time to repeat one.
+    let (host, reader) = host_and_reader(&[("CARDINAL_SESSIONS__CARDS_PER_SECOND", "1")]).await;
+    let before = async {
+        let unknown = (200, "unknown-card".to_owned());
+        let (first, second, third) =
+            tokio::join!(reader.calls("/card?card=1"), reader.calls("/card?card=2"), reader.calls("/card?card=3"));
+        assert_eq!([&first, &second, &third], [&unknown; 3]);
+    };
+    let repeated = async {
+        host.api().reader_until("r", "busy", |reader| reader.cards == 3).await;
+        tokio::join!(reader.calls("/card?card=4711"), reader.calls("/card?card=4711"), reader.calls("/card?card=4"))
+    };
+    let ((), (one, again, other)) = tokio::join!(before, repeated);
+    let nothing = (200, "nothing-held".to_owned());
+    assert_eq!((one, again), (nothing.clone(), nothing));
+    assert_eq!(other, (200, "unknown-card".to_owned()));
+    assert_eq!(host.api().events_of(EventKind::CardRead).await.len(), 5);
+    assert_eq!(host.api().events_of(EventKind::VerdictGiven).await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_answers_is_answered_by_the_host() {
+    let (host, reader) = host_and_reader(&[("CARDINAL_SESSIONS__CALL_ANSWER_MS", "1000")]).await;
+    assert_eq!(reader.calls("/never").await.0, 504);
+    logged(&host, 0, "a call was answered by the host").await;
+    // More than may be open and wait: some are turned away at once, and none for ever.
+    let calls = std::iter::repeat_with(|| reader.calls("/never")).take(40);
+    let statuses: Vec<u16> =
+        futures_util::future::join_all(calls).await.into_iter().map(|(status, _)| status).collect();
+    assert!(statuses.iter().all(|status| [503, 504].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&503) && statuses.contains(&504), "{statuses:?}");
+    assert_eq!(reader.calls("/now").await.0, 201);
+    assert_eq!(host.api().reader("r").await.connects, 1);
+}
+
+#[tokio::test]
+async fn whatever_the_reader_answers_to_a_fetch_the_session_goes_on() {
+    let (host, reader) = host_and_reader(&[("CARDINAL_FETCHES__WHOLE_MS", "1500")]).await;
+    for (path, outcome) in [
+        ("/500", "500 with 2 bytes to nowhere"),
+        ("/login", "200 with 22 bytes to nowhere"),
+        // Handed back, not followed.
+        ("/redirect", "307 with 0 bytes to http://127.0.0.1:1/elsewhere"),
+        ("/endless", "too-large"),
+        ("/dribble", "timeout"),
+        ("/silent", "timeout"),
+    ] {
+        let now = host.api().now().await;
+        host.cli(&format!("reader command r probe path={path}")).await.ok();
+        let said = logged(&host, now, &format!("probe {path}:")).await.body.message;
+        assert!(said.contains(outcome), "{said}");
+        assert_eq!(reader.calls("/now").await.0, 201, "after {path}");
+    }
+    // Nothing listens at the mode's other port.
+    let now = host.api().now().await;
+    host.cli("reader command r probe path=/x port=18443").await.ok();
+    assert!(logged(&host, now, "probe /x:").await.body.message.contains("refused: the reader cannot be reached"));
+    // Over TLS it would have to have the pinned certificate.
+    host.cli("reader command r probe path=/tls tls=true").await.ok();
+    logged(&host, now, "probe /tls: tls:").await;
+    // While one is slow, calls are answered all the same.
+    host.cli("reader command r probe path=/silent").await.ok();
+    assert_eq!(reader.calls("/card?card=4711").await.1, "nothing-held");
+    assert_eq!(host.api().reader("r").await.connects, 1);
+}
+
+#[tokio::test]
+async fn a_fetch_goes_to_the_ports_of_the_mode_alone() {
+    let (host, mut reader) = host_and_reader(&[]).await;
+    let api = host.api().address.port();
+    host.cli(&format!("reader command r probe path=/api/v1/site port={api}")).await.ok();
+    let fault = host.api().event(EventKind::DriverFault).await.body.message;
+    assert!(fault.contains(&format!("port {api}, which its mode does not name")), "{fault}");
+    // The session begins anew.
+    reader.callback(2).await;
+    wait::until("an answer", async || (reader.calls("/now").await.0 == 201).then_some(())).await;
+}
+
+#[tokio::test]
+async fn after_a_trap_open_calls_are_turned_away_and_the_next_session_answers() {
+    let (host, mut reader) = host_and_reader(&[]).await;
+    let open = async {
+        let answer = reader.calls("/bye").await;
+        (answer, ())
+    };
+    let trap = async {
+        logged(&host, 0, "a call waits for the end").await;
+        reader.calls("/trap").await.0
+    };
+    let ((open, ()), trapped) = tokio::join!(open, trap);
+    assert_eq!((open.0, trapped), (503, 503));
+    host.api().event(EventKind::DriverTrapped).await;
+    reader.callback(2).await;
+    host.api().reader_until("r", "online again", |reader| reader.phase == "online" && reader.connects == 2).await;
+    wait::until("a verdict", async || (reader.calls("/card?card=4711").await.1 == "nothing-held").then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_stopped_answers_its_open_calls_first() {
+    let (host, reader) = host_and_reader(&[]).await;
+    let stop = async {
+        logged(&host, 0, "a call waits for the end").await;
+        host.cli("reader set r enabled=false").await.ok();
+    };
+    let (answer, ()) = tokio::join!(reader.calls("/bye"), stop);
+    assert_eq!(answer, (200, "bye".to_owned()));
+    host.api().event(EventKind::ReaderDisconnected).await;
+    assert_ne!(reader.calls("/now").await.0, 201, "nobody is there");
+}
+
+#[tokio::test]
+async fn bytes_have_no_way_over_http_and_that_is_told_once() {
+    let (host, reader) = host_and_reader(&[]).await;
+    for _ in 0..2 {
+        host.cli("reader command r send").await.ok();
+    }
+    logged(&host, 0, "the driver of r sends bytes").await;
+    assert_eq!(reader.calls("/now").await.0, 201);
+    let told = host.api().events_of(EventKind::ReaderLog).await;
+    assert_eq!(told.iter().filter(|event| event.body.message.contains("sends bytes")).count(), 1);
+}
+
+#[tokio::test]
+async fn a_device_shows_the_trouble_of_its_reader() {
+    let host = host(&[]).await;
+    let address = free_address();
+    host.apply(&(folder_site() + &spec("r", address))).await;
+    let trouble = async || {
+        let device: Value = host.cli("device show floor-2-east --json").await.json();
+        device["trouble"].as_array().unwrap().clone()
+    };
+    host.api().reader_until("r", "in trouble", |reader| reader.reason.starts_with("refused")).await;
+    let shown = trouble().await;
+    assert_eq!(shown[0]["reader"], "r");
+    assert!(shown[0]["reason"].as_str().unwrap().contains("cannot be reached"), "{shown:?}");
+    assert!(host.cli("device list").await.ok().contains("reader r: refused"));
+    assert!(host.cli("device show floor-2-east").await.ok().contains("trouble       reader r: refused"));
+    // Switched on, it is configured by itself, and the trouble is over.
+    let mut reader = HttpReader::at(address).await;
+    reader.callback(1).await;
+    wait::until("no trouble", async || trouble().await.is_empty().then_some(())).await;
+    assert_eq!(reader.calls("/card?card=4711").await.1, "nothing-held");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_a_reader_over_http_is_refused() {
+    let (host, terminal) = tokio::join!(host(&[]), listening());
+    let refused = async |readers: String| host.apply_with(&(folder_site() + &readers), &[]).await.refused();
+    let error = refused(spec("r", "10.0.0.21:80")).await;
+    assert!(error.contains("write \"10.0.0.21\" alone"), "{error}");
+    let error = refused(spec("a", "10.0.0.21") + &spec("b", "10.0.0.21")).await;
+    assert!(error.contains("have the same address 10.0.0.21"), "{error}");
+    let error = refused(spec("r", "10.0.0.21").replace("[reader.link]", "tls = true\n[reader.link]")).await;
+    assert!(error.contains("tls = true says something only"), "{error}");
+    let pin = format!("certificate = \"sha256:{}\"\n[reader.link]", "0".repeat(64));
+    let error = refused(reader("r", terminal.address(), SIGNS).replace("[reader.link]", &pin)).await;
+    assert!(error.contains("certificate says something only"), "{error}");
+    host.apply(&(folder_site() + &spec("r", "10.0.0.21").replace("[reader.link]", &pin))).await;
+    assert!(host.cli("export").await.ok().contains("certificate = \"sha256:00"));
+}
