@@ -189,6 +189,21 @@ async fn a_session_that_is_stopped_answers_its_open_calls_first() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_stopped_gives_every_verdict_first() {
+    // One card a second: most of them still wait when the session is stopped.
+    let (host, reader) = host_and_reader(&[("CARDINAL_SESSIONS__CARDS_PER_SECOND", "1")]).await;
+    let cards = ["1", "2", "3", "4", "5"].map(|card| format!("/card?card={card}"));
+    let swipes = futures_util::future::join_all(cards.iter().map(|card| reader.calls(card)));
+    let stop = async {
+        host.api().reader_until("r", "busy", |reader| reader.cards == 5).await;
+        host.cli("reader set r enabled=false").await.ok();
+    };
+    let (answers, ()) = tokio::join!(swipes, stop);
+    assert_eq!(answers, vec![(200, "unknown-card".to_owned()); 5]);
+    assert_eq!(host.api().events_of(EventKind::VerdictLate).await.len(), 0);
+}
+
+#[tokio::test]
 async fn bytes_have_no_way_over_http_and_that_is_told_once() {
     let (host, reader) = host_and_reader(&[]).await;
     for _ in 0..2 {

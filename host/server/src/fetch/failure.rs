@@ -7,9 +7,10 @@ use cardinal_domain::driver::Fault;
 /// The longest reason that is shown, in characters: parts of it may come from the reader.
 const LONGEST: usize = 300;
 
-/// The fault that a driver is told.
-pub(super) fn fault(error: &reqwest::Error) -> Fault {
-    let (cause, is_tls) = cause(error);
+/// The fault that a driver is told. The request's address is left out: it may hold a secret.
+pub(super) fn fault(error: reqwest::Error) -> Fault {
+    let error = error.without_url();
+    let (cause, is_tls) = cause(&error);
     let words: String = cause.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
     if is_tls {
         Fault::new("tls", format!("TLS with the reader failed: {words}"))

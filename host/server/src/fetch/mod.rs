@@ -93,14 +93,14 @@ impl Fetcher {
                 headers.append(name, value);
             }
         }
-        let client = self.client(target.certificate).map_err(|error| failure::fault(&error))?;
+        let client = self.client(target.certificate).map_err(failure::fault)?;
         let request = client.request(method, url).headers(headers).body(fetch.body);
-        let mut answer = request.send().await.map_err(|error| failure::fault(&error))?;
+        let mut answer = request.send().await.map_err(failure::fault)?;
         let headers = self.headers(answer.headers())?;
         let status = answer.status().as_u16();
         let mut body = Vec::new();
         let most = size(target.body_bytes);
-        while let Some(chunk) = answer.chunk().await.map_err(|error| failure::fault(&error))? {
+        while let Some(chunk) = answer.chunk().await.map_err(failure::fault)? {
             if body.len().saturating_add(chunk.len()) > most {
                 return Err(Fault::new("too-large", format!("the reader's answer is larger than {most} bytes")));
             }

@@ -90,6 +90,11 @@ async fn one_that_says_nothing_or_is_not_there_is_given_up() {
     drop(silent);
     let fault = fetcher(15_000).fetch(&target(1_000), port, get("/")).await.unwrap_err();
     assert_eq!(fault.code, "refused", "{fault}");
+    // A name that leads to this machine is none of a reader, although something listens there.
+    let (address, _told) = device(b"HTTP/1.1 200 OK\r\n\r\n", false).await;
+    let ours = Target { host: "localhost".to_owned(), ..target(1_000) };
+    let fault = fetcher(15_000).fetch(&ours, address.port(), get("/")).await.unwrap_err();
+    assert!(fault.code == "refused" && fault.message.contains("write the address itself"), "{fault}");
 }
 
 #[tokio::test]
