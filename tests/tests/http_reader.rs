@@ -64,10 +64,17 @@ async fn a_swipe_is_answered_with_its_verdict() {
     assert!(status.last_seen.is_some());
     let callback = reader.callback(1).await;
     assert_eq!(!status.warnings.is_empty(), callback.starts_with("http://"), "{:?}", status.warnings);
+    // Said aloud it is starred: an honest driver may repeat what its reader's page shows.
+    host.cli("reader command r tell").await.ok();
+    logged(&host, 0, "told: ").await;
+    host.api().reader_until("r", "told of", |reader| reader.reason.ends_with("/***")).await;
     let shown = host.cli("reader show r").await.ok();
     for word in ["2.05", "***85", "last seen"] {
         assert!(shown.contains(word), "{word} is not in {shown}");
     }
+    host.cli("reader command r fail").await.ok();
+    assert!(host.api().event(EventKind::DriverFault).await.body.message.contains("/***"));
+    reader.callback(2).await;
     // The address is as good as a password.
     let secret = callback.rsplit('/').next().unwrap().to_owned();
     let told = serde_json::to_string(&host.api().events().await).unwrap();

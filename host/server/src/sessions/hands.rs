@@ -18,6 +18,7 @@ use super::{
     Services,
     clock::Clock,
     connection::End,
+    hidden::Hidden,
     status::StatusCell,
     taps::{Decided, Taps},
     throttle::{Flood, Meter},
@@ -32,6 +33,8 @@ pub(super) struct Hands<'t> {
     /// The driver with its version.
     pub(super) label: String,
     pub(super) session: DriverSession,
+    /// What its words must not hold.
+    pub(super) hidden: Hidden,
     pub(super) clock: Clock,
     pub(super) taps: Taps,
     /// What may be read now.
@@ -65,12 +68,13 @@ impl Hands<'_> {
     /// Gives the driver one input: what it answers, and the reading of the clock that its times count from.
     pub(super) async fn handle(&mut self, input: Input) -> Result<(Millis, Vec<Output>), End> {
         let now = self.clock.now();
-        let outputs = self.session.handle(now, input).await.map_err(End::Driver)?;
+        let outputs = self.session.handle(now, input).await;
+        let outputs = outputs.map_err(|error| End::Driver(self.hidden.error(error)))?;
         for id in self.session.take_late_answers() {
             let message = format!("the driver of {} answered call {id}, which is no longer open", self.spec.name);
             self.tell(EventBody::new(self.trace, EventKind::DriverLate, message)).await;
         }
-        Ok((now, outputs))
+        Ok((now, outputs.into_iter().map(|output| self.hidden.output(output)).collect()))
     }
 
     /// Carries out one output. One that needs the way to the reader is handed back.

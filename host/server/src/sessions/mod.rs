@@ -12,6 +12,7 @@ mod connection;
 mod dial;
 mod first_line;
 mod hands;
+mod hidden;
 mod http;
 mod listen;
 mod open_calls;

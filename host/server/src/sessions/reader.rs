@@ -19,6 +19,7 @@ use super::{
     connection::{Connection, End},
     dial::dial,
     hands::{Hands, failure, flood_over},
+    hidden::Hidden,
     http::HttpSession,
     listen::Place,
     socket,
@@ -250,6 +251,7 @@ impl ReaderTask {
                 return Ok(End::Gone(Fault::new("no-callback", why)));
             }
         };
+        let hidden = Hidden::of(&callback);
         let (trace, label) = (TraceId::new(), prepared.driver.label());
         self.told_unreachable = false;
         self.status.online(way.host.clone());
@@ -261,10 +263,11 @@ impl ReaderTask {
         let ended = match self.open(prepared, Some(callback)).await {
             Ok(Some((session, device))) => {
                 let hands = hands(&self.services, &self.spec, &self.status, &mut self.flood, trace, session, device);
+                let hands = Hands { hidden, ..hands };
                 Ok(HttpSession::new(hands, way).run(place, &mut self.commands, &self.stop).await)
             }
             Ok(None) => Ok(End::Stopped),
-            Err(error) => Err(error),
+            Err(error) => Err(hidden.error(error)),
         };
         self.told_end(trace, &label, &ended).await;
         ended
@@ -364,6 +367,7 @@ fn hands<'t>(
         taps: Taps::new(Arc::clone(services), spec.name.clone(), device),
         bytes: Meter::new(bytes, SECOND, bytes),
         session,
+        hidden: Hidden::default(),
         flood,
     }
 }

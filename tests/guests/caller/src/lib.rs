@@ -3,8 +3,8 @@
 //! It tells its reader the callback address as drivers of real readers do, with a fetch (`GET /configure?url=…`), and asks
 //! again until that works. What a call does is said by its path: `/card?card=NUMBER` reads a card and answers with the
 //! verdict's code, `/now` answers at once, `/never` never, `/bye` when the session ends, `/trap` traps. The command `probe`
-//! fetches a path of the reader and logs what came of it; the command `send` sends bytes, which HTTP has no way for. Never
-//! installed anywhere.
+//! fetches a path of the reader and logs what came of it; `send` sends bytes, which HTTP has no way for; `tell` says aloud
+//! where the reader calls, and `fail` fails with it, which no driver should. Never installed anywhere.
 
 use std::hint::black_box;
 
@@ -31,7 +31,9 @@ impl Driver for Caller {
         let mode = Mode::new("http", "HTTP", "Calls, and is called.")
             .transport(Transport::Http(PORTS.to_vec()))
             .command("probe")
-            .command("send");
+            .command("send")
+            .command("tell")
+            .command("fail");
         Manifest::new("test", "caller", "1.0.0", "Speaks HTTP for tests").mode(mode)
     }
 
@@ -60,6 +62,11 @@ impl Driver for Caller {
                 out.send("bytes");
                 out.keepalive(100, "alive");
             }
+            Input::Command(command) if command.name == "tell" => {
+                out.log("info", format!("told: {}", self.callback));
+                out.status("degraded", &*self.callback, [("callback", &*self.callback)]);
+            }
+            Input::Command(command) if command.name == "fail" => return Err(Fault::new("failed", &*self.callback)),
             Input::Command(command) => self.probe(&command, out),
             Input::Disconnected(_) => {
                 for id in self.late.drain(..) {
