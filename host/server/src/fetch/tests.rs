@@ -163,3 +163,23 @@ async fn over_tls_a_reader_has_the_pinned_certificate_or_is_not_talked_to() {
     let plain = fetcher.fetch(&target(1_000), port, get("/")).await.unwrap_err();
     assert_eq!(plain.code, "lost", "{plain}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_a_driver_asks_for_it_asks_its_own_reader(
+        path in "/[^\\p{Cc}]{0,40}",
+        query in proptest::collection::vec(("[^\\p{Cc}]{0,10}", "\\PC{0,10}"), 0..4),
+        tls in proptest::bool::ANY,
+        port in 1_u16..,
+    ) {
+        for host in ["10.0.0.21", "[fe80::1]", "reader.example.org"] {
+            let target = Target { host: host.to_owned(), ..target(1) };
+            let fetch = Fetch { query: query.clone(), tls, ..get(&path) };
+            let url = url(&target, port, &fetch).unwrap();
+            assert_eq!((url.host_str(), url.port_or_known_default()), (Some(host), Some(port)));
+            assert_eq!((url.username(), url.password(), url.fragment()), ("", None, None));
+            let asked: Vec<_> = url.query_pairs().into_owned().collect();
+            assert_eq!(asked, query);
+        }
+    }
+}
