@@ -41,8 +41,6 @@ pub struct Applied {
 }
 
 pub(super) async fn export(State(host): State<Arc<Host>>) -> Result<Json<Site>, ApiError> {
-    // Behind a lost connection the setup in memory may be an old one: also below.
-    host.services.store.refresh().await?;
     Ok(Json(host.services.store.site().await?))
 }
 
@@ -137,6 +135,7 @@ async fn change(
 ) -> Result<Json<Applied>, ApiError> {
     let _applying = host.applying.lock().await;
     let services = &host.services;
+    // Behind a lost connection the setup in memory may be an old one.
     services.store.refresh().await?;
     let planned_from = services.store.setup();
     let current = services.store.site().await?;
