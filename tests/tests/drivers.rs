@@ -6,7 +6,7 @@ use cardinal_domain::event::EventKind;
 use cardinal_tests::{
     host::Host,
     program,
-    site::{folder_site, of_driver},
+    site::{folder_site, of_driver, reader},
     terminal::{Terminal as _, listening},
 };
 
@@ -73,6 +73,22 @@ async fn a_driver_is_installed_used_and_cannot_be_removed_while_it_is() {
     host.cli("reader remove bad").await.ok();
     host.cli("driver remove test/hostile").await.ok();
     host.cli("driver show test/hostile").await.refused();
+}
+
+#[tokio::test]
+async fn a_driver_that_comes_with_the_host_is_put_back_where_its_file_was_lost() {
+    let (mut host, terminal) = tokio::join!(Host::start(), listening());
+    host.apply(&(folder_site() + &reader("lost", terminal.address(), ""))).await;
+    terminal.is_connected().await;
+    host.terminate().await;
+    // As after a backup without it.
+    fs::remove_dir_all(host.folder().join("data/drivers")).unwrap();
+    host.serve().await;
+    terminal.was_connected(2).await;
+    host.terminate().await;
+    host.serve().await;
+    terminal.was_connected(3).await;
+    assert_eq!(host.api().events_of(EventKind::DriverRefused).await.len(), 1, "once it was told, and mended");
 }
 
 async fn install(host: &Host, file: &Path) {

@@ -5,10 +5,11 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{drivers, process};
+use crate::{drivers, process, setup};
 
 /// Builds the drivers and runs the benchmarks, which print their table.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    setup::run()?;
     drivers::build(workspace, &[])?;
     println!("Building the benchmarks with optimisation (the first time takes several minutes).");
     let mut cargo = workspace.cargo();

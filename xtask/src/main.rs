@@ -100,7 +100,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo { once } => demo::run(&workspace, once),
         Command::Test => checks::run(&workspace),
         Command::Bench { argument } => bench::run(&workspace, &argument),
-        Command::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), seconds),
+        Command::Fuzz { target, seconds } => fuzz::run(&workspace, target.as_deref(), fuzz::Reach::Seconds(seconds)),
         Command::Kill { times, seed, store_url } => kill::run(&workspace, times, seed, store_url.as_deref()),
         Command::Setup => setup::run(),
         Command::Drivers { package } => drivers::build(&workspace, &package),

@@ -3,7 +3,7 @@
 //! ```text
 //! tap ─▶ convert ─▶ find whose card it is, and what waits ─▶ commit (events, jobs) ─▶ verdict
 //! ```
-//! Each step asks for one effect and takes its result as the next input. Whatever happens, the last effect is a commit, so
+//! Each step asks for one effect and takes what came of it. Whatever happens, the last effect is a commit, so
 //! that no card goes by without a stored event.
 
 use cardinal_domain::{
@@ -24,13 +24,6 @@ pub(crate) enum Effect {
     FindHolder(CardNumber),
     /// Move these jobs to `releasing` for this printer and store the events of [`Tap::conclude`], all at once.
     Commit { jobs: Vec<JobId>, printer: PrinterName },
-}
-
-/// What came of an effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Input {
-    /// Whose card it is, and what waits for them in the order of release.
-    Holder(Option<Holder>),
 }
 
 /// A card on its way through the desk.
@@ -102,10 +95,10 @@ impl Tap {
         (tap, effect)
     }
 
-    /// An effect was carried out.
-    pub(crate) fn next(&mut self, input: Input) -> Effect {
-        match input {
-            Input::Holder(None) => {
+    /// It is known whose card it is, and what waits for them in the order of release.
+    pub(crate) fn found(&mut self, holder: Option<Holder>) -> Effect {
+        match holder {
+            None => {
                 self.otherwise = VerdictCode::UnknownCard;
                 let masked = self.card.as_ref().map(CardNumber::masked).unwrap_or_default();
                 let mut event = self
@@ -121,7 +114,7 @@ impl Tap {
                 self.events.push(event);
                 self.commit(Vec::new())
             }
-            Input::Holder(Some(Holder { user, held })) => {
+            Some(Holder { user, held }) => {
                 self.otherwise = VerdictCode::NothingHeld;
                 self.user = Some(user.clone());
                 let event = self.event(EventKind::CardMatched, format!("the card belongs to {user}"));
@@ -208,8 +201,8 @@ mod tests {
     }
 
     /// It is Ada's card, and this waits for her.
-    fn adas(held: Vec<Job>) -> Input {
-        Input::Holder(Some(Holder { user: ada(), held }))
+    fn adas(held: Vec<Job>) -> Option<Holder> {
+        Some(Holder { user: ada(), held })
     }
 
     fn begin(device: &Device, said: &str) -> (Tap, Effect) {
@@ -238,7 +231,7 @@ mod tests {
         let (mut tap, effect) = begin(&device(&["a"]), "471155=8");
         assert_eq!(effect, Effect::FindHolder(CardNumber::new("471155").unwrap()));
         let (here, elsewhere) = (job("a"), job("b"));
-        let effect = tap.next(adas(vec![here.clone(), elsewhere]));
+        let effect = tap.found(adas(vec![here.clone(), elsewhere]));
         assert_eq!(effect, Effect::Commit { jobs: vec![here.id], printer: PrinterName::new("east").unwrap() });
         let (code, message, events) = tap.conclude(&[here]);
         assert_eq!((code, message.as_str()), (VerdictCode::Released, "1 job released"));
@@ -248,26 +241,26 @@ mod tests {
 
     #[test]
     fn every_other_end_has_its_verdict_and_its_events() {
-        let ends = |said: &str, inputs: Vec<Input>, queues: &[&str]| {
+        let ends = |said: &str, found: Option<Option<Holder>>, queues: &[&str]| {
             let (mut tap, _) = begin(&device(queues), said);
-            for input in inputs {
-                tap.next(input);
+            if let Some(holder) = found {
+                tap.found(holder);
             }
             let (code, message, events) = tap.conclude(&[]);
             (code, message, kinds(&events).join(" "))
         };
         assert_eq!(
-            ends("471155", vec![Input::Holder(None)], &[]),
+            ends("471155", Some(None), &[]),
             (VerdictCode::UnknownCard, "unknown card".to_owned(), "card.read card.unknown verdict.given".to_owned())
         );
         assert_eq!(
-            ends("47-11", vec![], &[]),
+            ends("47-11", None, &[]),
             (VerdictCode::UnknownCard, "unknown card".to_owned(), "card.read card.unreadable verdict.given".to_owned())
         );
-        assert_eq!(ends("471155", vec![adas(vec![])], &[]).1, "nothing waiting");
+        assert_eq!(ends("471155", Some(adas(vec![])), &[]).1, "nothing waiting");
         // Held, but not for this device; or somebody was faster.
-        assert_eq!(ends("471155", vec![adas(vec![job("b")])], &["a"]).1, "your jobs cannot be printed here");
-        assert_eq!(ends("471155", vec![adas(vec![job("a")])], &["a"]).0, VerdictCode::NothingHeld);
+        assert_eq!(ends("471155", Some(adas(vec![job("b")])), &["a"]).1, "your jobs cannot be printed here");
+        assert_eq!(ends("471155", Some(adas(vec![job("a")])), &["a"]).0, VerdictCode::NothingHeld);
     }
 
     #[test]
@@ -291,14 +284,14 @@ mod tests {
                 facts: Vec::new(),
             };
             let (mut tap, _) = shown(&device(&[]), &read, show_unknown);
-            tap.next(Input::Holder(None));
+            tap.found(None);
             let events = tap.conclude(&[]).2;
             let clear: Vec<_> = events.iter().filter_map(|event| event.facts.get("card_in_clear")).collect();
             assert_eq!(clear, if show_unknown { vec!["471155"] } else { vec![] });
             assert!(events.iter().all(|event| !event.message.contains("471155")), "messages are logged");
             // A card that somebody has is never told.
             let (mut tap, _) = shown(&device(&[]), &read, show_unknown);
-            tap.next(adas(Vec::new()));
+            tap.found(adas(Vec::new()));
             let told = format!("{:?}", tap.conclude(&[]).2);
             assert!(!told.contains("471155"), "{told}");
         }

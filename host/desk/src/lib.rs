@@ -21,7 +21,7 @@ use cardinal_store::{Store, StoreError};
 
 use crate::{
     conversions::Conversions,
-    decision::{Effect, Input, Tap},
+    decision::{Effect, Tap},
 };
 
 /// Decides about cards.
@@ -47,8 +47,8 @@ impl Desk {
         Self { store, conversions: Conversions::default() }
     }
 
-    /// Decides about a card shown at a reader of this device. When this returns, the events are stored and the jobs are committed as
-    /// `releasing`: the verdict may be told, and the jobs may be delivered.
+    /// Decides about a card shown at a reader of this device. When this returns, the events are stored and the jobs are
+    /// committed as `releasing`: the verdict may be told, and the jobs may be delivered.
     ///
     /// # Errors
     /// The store failed; then nothing was committed and the verdict is `failed`.
@@ -67,8 +67,8 @@ impl Desk {
         let show_unknown = config_keys::is_on(&setup.config, config_keys::SHOW_UNKNOWN_CARDS);
         let (mut tap, mut effect) = Tap::begin(trace, reader, device, read, card, show_unknown);
         loop {
-            let input = match effect {
-                Effect::FindHolder(card) => Input::Holder(self.store.holder(&card).await?),
+            effect = match effect {
+                Effect::FindHolder(card) => tap.found(self.store.holder(&card).await?),
                 Effect::Commit { jobs, printer } => {
                     let rule = |job: &mut Job| {
                         let release = JobInput::Release { printer: printer.clone(), device: Some(device.name.clone()) };
@@ -85,7 +85,6 @@ impl Desk {
                     return Ok(Outcome { code, message, released });
                 }
             };
-            effect = tap.next(input);
         }
     }
 }

@@ -67,6 +67,7 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> R
     // How many values the member has had that is being read, for each collection around.
     let mut members: Vec<usize> = Vec::new();
     let mut attribute = String::new();
+    let mut is_collection = false;
     let mut torn = BTreeSet::new();
     loop {
         let depth = members.len();
@@ -79,8 +80,19 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> R
         }
         let length = frame.length().await?;
         let name = frame.take(length).await?;
-        if depth == 0 && !name.is_empty() {
-            attribute = String::from_utf8_lossy(name).into_owned();
+        if depth == 0 {
+            // A set of both would be written as if all were of the first one's kind, which nobody can read.
+            let begins = tag == BEGIN_COLLECTION;
+            if tag == MEMBER_NAME || (name.is_empty() && begins != is_collection && tag != END_COLLECTION) {
+                return Err(MessageError::Malformed("a collection's parts stand outside it"));
+            }
+            is_collection = begins;
+            if !name.is_empty() {
+                attribute = String::from_utf8_lossy(name).into_owned();
+            }
+        } else if !name.is_empty() {
+            // RFC 8010 §3.1.7: a member's name is the value of the tag before it.
+            return Err(MessageError::Malformed("a part of a collection has a name of its own"));
         }
         if tag != END_COLLECTION
             && let Some(values) = members.last_mut()
@@ -220,6 +232,23 @@ mod tests {
         let inner = [attribute(0x34, b"", b""), member(b"x"), number.clone(), attribute(0x37, b"", b"")].concat();
         assert!(torn(&[&member(b"media-size")[..], &inner, &member(b"y"), &number].concat()).is_empty());
         assert_eq!(torn(&[&member(b"media-size")[..], &inner, &inner].concat()), ["overrides"]);
+    }
+
+    #[test]
+    fn parts_of_a_collection_outside_it_are_refused() {
+        let sheet = [attribute(0x34, b"media-col", b""), attribute(0x37, b"", b"")].concat();
+        let number = |name| attribute(0x21, name, &[0; 4]);
+        for (parts, sound) in [
+            ([&sheet[..], &number(b"copies")], true),
+            ([&sheet[..], &[attribute(0x34, b"", b""), attribute(0x37, b"", b"")].concat()], true),
+            ([&sheet[..], &number(b"")], false),
+            ([&sheet[..], &attribute(0x4a, b"", b"x")], false),
+            ([&number(b"copies")[..], &attribute(0x34, b"", b"")], false),
+            ([&attribute(0x34, b"media-col", b"")[..], &attribute(0x37, b"x", b"")], false),
+        ] {
+            let bytes = [&HEADER[..], &[2], &parts.concat(), &[3]].concat();
+            assert_eq!(read_all(&bytes).0.is_ok(), sound, "{parts:?}");
+        }
     }
 
     #[tokio::test]

@@ -145,7 +145,10 @@ impl Drivers {
             installed.manifest.id() == driver.manifest().id() && installed.manifest.version == driver.manifest().version
         };
         let before = all.iter().find(same);
-        if let (Some(before), Replace::No) = (before, replace) {
+        // The very file that is installed, and that was lost here (a backup without it), is put back.
+        let is_lost =
+            |before: &InstalledDriver| before.digest == driver.digest() && before.manifest == *driver.manifest();
+        if let (Some(before), Replace::No) = (before.filter(|before| !is_lost(before)), replace) {
             return Ok(before.clone());
         }
         let path = self.file(driver.digest());

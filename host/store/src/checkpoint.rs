@@ -3,10 +3,7 @@
 //! By itself SQLite does so within the commit that fills the log's thousandth page, which then waits for the disk twice: one
 //! tap in two hundred would pay for the others.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Weak, time::Duration};
 
 use tokio::time::sleep;
 
@@ -28,7 +25,7 @@ pub(crate) async fn run(inner: Weak<Inner>) {
         if inner.is_closed() {
             return;
         }
-        let store = Store { inner: Arc::clone(&inner) };
+        let store = Store { inner };
         // A disk that is full says so to whoever writes; here nothing is lost by trying again.
         if let Err(error) = store.all("move the write-ahead log", MOVE, &[]).await {
             tracing::debug!(%error, "the write-ahead log was not moved");

@@ -1,9 +1,6 @@
 //! Opening the database, and reading from it. Writing is in `writer`.
 
-use std::{
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use cardinal_domain::event::Event;
 use sqlx::{
@@ -12,7 +9,7 @@ use sqlx::{
     pool::PoolConnection,
 };
 use tokio::{
-    sync::{Mutex, broadcast},
+    sync::{Mutex, broadcast, watch},
     time::timeout,
 };
 
@@ -21,7 +18,7 @@ use crate::{
     checkpoint::{self, BY_THE_WRITER},
     migrations,
     retention::Surplus,
-    setup::{self, Setup},
+    setup::Setup,
     sql::{self, Text, Value},
     writer::Writer,
 };
@@ -59,7 +56,7 @@ pub(crate) struct Inner {
     pool: AnyPool,
     pub(crate) writer: Arc<Mutex<Writer>>,
     pub(crate) watchers: broadcast::Sender<Event>,
-    pub(crate) setup: RwLock<Arc<Setup>>,
+    pub(crate) setup: watch::Sender<Arc<Setup>>,
     pub(crate) surplus: Surplus,
 }
 
@@ -82,10 +79,7 @@ impl Store {
         // Before anything is changed: the database may be another host's.
         let connection = writer.open().await?;
         migrations::run(connection).await?;
-        let read = setup::rows(connection).await;
-        let rows = read.map_err(|error| StoreError::sql(&place, "read the site", error))?;
-        let setup = Setup::from_rows(rows).map_err(StoreError::unreadable(setup::PART))?;
-        writer.look().await.map_err(|error| StoreError::sql(&place, "find the last event", error))?;
+        let setup = writer.look().await?;
         let options = place.url().parse().map_err(|error| open_failed(&place, error))?;
         let is_postgres = place.is_postgres();
         let pool = AnyPoolOptions::new()
@@ -93,14 +87,14 @@ impl Store {
             // One that is gone is noticed when it is used, and replaced then.
             .test_before_acquire(false)
             .acquire_timeout(if is_postgres { CONNECT_WITHIN } else { FREE_WITHIN })
-            .after_connect(move |connection, _| Box::pin(set_up(connection, is_postgres, durability)))
+            .after_connect(move |connection, _| Box::pin(set_up(connection, is_postgres, durability, false)))
             .connect_lazy_with(options);
         let inner = Arc::new(Inner {
             place,
             pool,
             writer: Arc::new(Mutex::new(writer)),
             watchers: broadcast::channel(WATCH_BACKLOG).0,
-            setup: RwLock::new(Arc::new(setup)),
+            setup: watch::Sender::new(Arc::new(setup)),
             surplus: Surplus::default(),
         });
         if !is_postgres {
@@ -177,7 +171,7 @@ pub(crate) async fn connect(place: &Place, durability: Durability) -> Result<Any
     let options: AnyConnectOptions = place.url().parse()?;
     let connecting = async {
         let mut connection = AnyConnection::connect_with(&options).await?;
-        set_up(&mut connection, place.is_postgres(), durability).await?;
+        set_up(&mut connection, place.is_postgres(), durability, true).await?;
         Ok::<_, sqlx::Error>(connection)
     };
     let within = if place.is_postgres() { CONNECT_WITHIN } else { FREE_WITHIN };
@@ -187,16 +181,24 @@ pub(crate) async fn connect(place: &Place, durability: Durability) -> Result<Any
     }
 }
 
-async fn set_up(connection: &mut AnyConnection, is_postgres: bool, durability: Durability) -> Result<(), sqlx::Error> {
+async fn set_up(
+    connection: &mut AnyConnection,
+    is_postgres: bool,
+    durability: Durability,
+    writes: bool,
+) -> Result<(), sqlx::Error> {
+    if writes && !is_postgres {
+        connection.execute(SQLITE_VACUUM).await?;
+    }
     let statements: &[&'static str] = match (is_postgres, durability) {
         // A host whose cable was cut must not keep the database to itself for hours.
         (true, Durability::Process) => POSTGRES,
         (true, Durability::Power) => &[POSTGRES_NAMED, POSTGRES_KEEPALIVE, "SET synchronous_commit = on"],
         (false, Durability::Process) => {
-            &[SQLITE_VACUUM, SQLITE_WAL, BY_THE_WRITER, SQLITE_KEYS, SQLITE_BUSY, "PRAGMA synchronous = NORMAL"]
+            &[SQLITE_WAL, BY_THE_WRITER, SQLITE_KEYS, SQLITE_BUSY, "PRAGMA synchronous = NORMAL"]
         }
         (false, Durability::Power) => {
-            &[SQLITE_VACUUM, SQLITE_WAL, BY_THE_WRITER, SQLITE_KEYS, SQLITE_BUSY, "PRAGMA synchronous = FULL"]
+            &[SQLITE_WAL, BY_THE_WRITER, SQLITE_KEYS, SQLITE_BUSY, "PRAGMA synchronous = FULL"]
         }
     };
     for statement in statements {
@@ -209,7 +211,8 @@ const POSTGRES: &[&str] = &[POSTGRES_NAMED, POSTGRES_KEEPALIVE];
 const POSTGRES_NAMED: &str = "SET application_name = 'cardinal'";
 const POSTGRES_KEEPALIVE: &str =
     "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
-// Holds for a file that is made now: what is deleted can be given back to the disk. Before WAL, which writes the file.
+// Holds for a file that is made now: what is deleted can be given back to the disk. Before WAL, which writes the file. It
+// waits for the write lock, which readers shall not.
 const SQLITE_VACUUM: &str = "PRAGMA auto_vacuum = INCREMENTAL";
 const SQLITE_WAL: &str = "PRAGMA journal_mode = WAL";
 const SQLITE_KEYS: &str = "PRAGMA foreign_keys = ON";

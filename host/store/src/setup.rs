@@ -10,6 +10,7 @@ use cardinal_domain::{
 };
 use serde::de::DeserializeOwned;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use tokio::sync::watch;
 
 use crate::{
     DatabaseError, Store, StoreError,
@@ -39,8 +40,12 @@ pub struct Setup {
 impl Store {
     /// The setup as of the last committed change.
     pub fn setup(&self) -> Arc<Setup> {
-        let setup = self.inner.setup.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Arc::clone(&setup)
+        Arc::clone(&self.inner.setup.borrow())
+    }
+
+    /// Tells of each further setup: of one that was changed, and of one that was read anew behind a lost connection.
+    pub fn setups(&self) -> watch::Receiver<Arc<Setup>> {
+        self.inner.setup.subscribe()
     }
 
     /// The whole site, people included.
@@ -129,19 +134,20 @@ pub(crate) async fn rows(connection: &mut AnyConnection) -> Result<Rows, Databas
 
 impl Inner {
     /// Takes what a new connection found for the setup: while there was none, the database may have been changed, by a
-    /// commit whose answer was lost or by another host. Nobody is told of it; who looks the next time sees it, by an `Arc`
-    /// that is another.
+    /// commit whose answer was lost or by another host. No event tells of it, but those
+    /// who follow the setup are told.
     pub(crate) fn replace_setup(&self, setup: Setup) {
-        *self.setup.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(setup);
+        self.setup.send_replace(Arc::new(setup));
     }
 
     /// Changes the setup in memory as the database was just changed.
     pub(crate) fn change_setup(&self, changes: impl Iterator<Item = Change>) {
         let mut changes = changes.peekable();
         if changes.peek().is_some() {
-            let mut setup = self.setup.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let changed = Arc::make_mut(&mut setup);
-            changes.for_each(|change| changed.change(change));
+            self.setup.send_modify(|setup| {
+                let changed = Arc::make_mut(setup);
+                changes.for_each(|change| changed.change(change));
+            });
         }
     }
 }

@@ -114,11 +114,15 @@ impl Writer {
         }
     }
 
-    /// The schema is up to date: what a writer has to know of the rows.
-    pub(crate) async fn look(&mut self) -> Result<(), DatabaseError> {
-        let Some(connection) = &mut self.connection else { return Err(sqlx::Error::WorkerCrashed.into()) };
-        self.last_event = last_event(connection).await?;
-        Ok(())
+    /// The schema is up to date: reads what has to be known of the rows.
+    pub(crate) async fn look(&mut self) -> Result<Setup, StoreError> {
+        let looked = match &mut self.connection {
+            Some(connection) => known(connection, &self.place).await,
+            None => Err(sqlx::Error::WorkerCrashed.into()),
+        };
+        let (rows, last_event) = looked.map_err(|error| StoreError::sql(&self.place, "read the site", error))?;
+        self.last_event = last_event;
+        Setup::from_rows(rows).map_err(StoreError::unreadable(setup::PART))
     }
 
     /// The connection, for the first time.
@@ -158,11 +162,10 @@ impl Writer {
             }
         }
         if let Some(inner) = inner {
-            let reading = timeout(ANSWER_WITHIN, setup::rows(&mut connection)).await;
-            let rows = reading.unwrap_or_else(|_| Err(DatabaseError::late())).map_err(Refused::Unreachable)?;
+            let known = known(&mut connection, &self.place).await;
+            let (rows, last_event) = known.map_err(Refused::Unreachable)?;
             inner.replace_setup(Setup::from_rows(rows).map_err(Refused::Unreadable)?);
-            self.last_event = last_event(&mut connection).await.map_err(Refused::Unreachable)?;
-            self.last_event_before = self.last_event;
+            (self.last_event, self.last_event_before) = (last_event, last_event);
         }
         Ok(connection)
     }
@@ -303,9 +306,18 @@ impl Writer {
     }
 }
 
-async fn last_event(connection: &mut AnyConnection) -> Result<i64, DatabaseError> {
-    let asking = async { sql::query(&events::LAST.into(), &[]).fetch_one(connection).await?.try_get(0) };
-    Ok(timeout(ANSWER_WITHIN, asking).await.map_err(|_| DatabaseError::late())??)
+/// The rows of the setup, and the last place in the order of events. With PostgreSQL nobody else writes by now; SQLite may
+/// still be at a commit of ours whose answer came too late, and ends it before this begins.
+async fn known(connection: &mut AnyConnection, place: &Place) -> Result<(setup::Rows, i64), DatabaseError> {
+    let begin = if place.is_postgres() { "BEGIN" } else { "BEGIN IMMEDIATE" };
+    let reading = async {
+        connection.execute(begin).await?;
+        let rows = setup::rows(connection).await?;
+        let last = sql::query(&events::LAST.into(), &[]).fetch_one(&mut *connection).await?.try_get(0)?;
+        connection.execute("ROLLBACK").await?;
+        Ok((rows, last))
+    };
+    timeout(ANSWER_WITHIN, reading).await.unwrap_or_else(|_| Err(DatabaseError::late()))
 }
 
 impl Store {
@@ -322,7 +334,16 @@ impl Store {
 
     async fn turn(&self, doing: &'static str, apart: bool) -> Result<Write, StoreError> {
         let asked = Instant::now();
-        let writer = Arc::clone(&self.inner.writer).lock_owned().await;
+        let mut writer = Arc::clone(&self.inner.writer).lock_owned().await;
+        if apart {
+            let inner = Arc::clone(&self.inner);
+            // A task of its own: a commit does not end half-way.
+            let settling = tokio::spawn(async move {
+                writer.settle(&inner).await;
+                writer
+            });
+            writer = settling.await.map_err(|_| StoreError::Closed { doing })?;
+        }
         let mut write = Write {
             writer: Some(writer),
             inner: Arc::clone(&self.inner),
@@ -332,9 +353,6 @@ impl Store {
             failed: false,
         };
         if let Some(writer) = &mut write.writer {
-            if apart {
-                writer.settle(&self.inner).await;
-            }
             writer.begin(&self.inner, doing, asked).await?;
         }
         Ok(write)

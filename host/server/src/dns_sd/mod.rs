@@ -16,15 +16,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use cardinal_domain::{
-    event::{Event, EventBody, EventKind},
+    event::{EventBody, EventKind},
     names::{QueueName, TraceId},
 };
 use mdns_sd::{DaemonEvent, IfKind, IfPredicate, MDNS_PORT, RRType, Receiver, ServiceDaemon};
 use socket2::{Domain, Socket, Type};
-use tokio::{
-    sync::broadcast::{self, error::RecvError, error::TryRecvError},
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::service::{Service, Way};
@@ -110,33 +107,33 @@ async fn follow(services: &Services, library: &ServiceDaemon, ways: &[Way], stop
 }
 
 async fn keep(services: &Services, library: &ServiceDaemon, ways: &[Way], stop: &CancellationToken) -> Result<()> {
-    let mut changes = services.store.watch();
+    let mut setups = services.store.setups();
     let mut announced = Announced::new();
     let mut alike = BTreeSet::new();
     loop {
-        let setup = services.store.setup();
+        let setup = Arc::clone(&setups.borrow_and_update());
         let wanted = service::wanted(setup.queues.values(), ways, |queue, way| {
             services.release.announcement(queue, way.tls, way.address.port())
         });
-        if wanted.alike != alike {
-            alike = wanted.alike;
-            tell_alike(services, &alike).await;
+        for queue in wanted.alike.difference(&alike) {
+            tell_alike(services, queue).await;
         }
-        change(library, &mut announced, wanted.services, stop).await?;
+        alike = wanted.alike;
+        // A library that hangs does not hold up the end of the host.
+        match stop.run_until_cancelled(change(library, &mut announced, wanted.services)).await {
+            Some(changed) => changed?,
+            None => return Ok(()),
+        }
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = site_changed(&mut changes) => {}
+            // The store goes with the host.
+            Ok(()) = setups.changed() => {}
         }
     }
 }
 
 /// Makes what is announced what is wanted.
-async fn change(
-    library: &ServiceDaemon,
-    announced: &mut Announced,
-    wanted: Announced,
-    stop: &CancellationToken,
-) -> Result<()> {
+async fn change(library: &ServiceDaemon, announced: &mut Announced, wanted: Announced) -> Result<()> {
     let gone: Vec<_> = announced
         .iter()
         .filter(|(name, service)| wanted.get(*name) != Some(service))
@@ -147,10 +144,7 @@ async fn change(
         announced.remove(name);
     }
     if !gone.is_empty() {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = sleep(FORGOTTEN) => {}
-        }
+        sleep(FORGOTTEN).await;
     }
     for (name, service) in wanted {
         if let Entry::Vacant(new) = announced.entry(name) {
@@ -171,21 +165,6 @@ async fn give<T>(command: impl Fn() -> mdns_sd::Result<T>) -> Result<T> {
             done => return done.context("the DNS-SD library takes no command"),
         }
     }
-}
-
-/// Returns when the site has changed.
-async fn site_changed(changes: &mut broadcast::Receiver<Event>) {
-    loop {
-        match changes.recv().await {
-            Ok(event) if event.body.kind != EventKind::SiteChanged => {}
-            // Some were missed, and it may have been among them.
-            Ok(_) | Err(RecvError::Lagged(_)) => break,
-            // The store goes with the host.
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
-    }
-    // One change of the site is many events.
-    while !matches!(changes.try_recv(), Err(TryRecvError::Empty | TryRecvError::Closed)) {}
 }
 
 /// Tells what the library has to say. Returns when it has ended by itself.
@@ -212,12 +191,10 @@ async fn watch(services: &Services, events: &Receiver<DaemonEvent>) -> Result<()
     bail!("the DNS-SD library ended by itself; start the host again, and report this")
 }
 
-async fn tell_alike(services: &Services, alike: &BTreeSet<QueueName>) {
-    for queue in alike {
-        let message = format!(
-            "queue {queue} is not announced by DNS-SD: another queue has its name but for upper and lower case, \
-             dots, or what stands behind its first characters; give one of them another name"
-        );
-        trouble(services, message).await;
-    }
+async fn tell_alike(services: &Services, queue: &QueueName) {
+    let message = format!(
+        "queue {queue} is not announced by DNS-SD: another queue has its name but for upper and lower case, \
+         dots, or what stands behind its first characters; give one of them another name"
+    );
+    trouble(services, message).await;
 }

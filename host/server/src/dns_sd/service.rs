@@ -1,7 +1,7 @@
 //! Which queues are announced, and on which networks. No I/O.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
 };
 
@@ -76,15 +76,18 @@ pub(super) fn wanted<'q>(
     said: impl Fn(&Queue, Way) -> Option<Announcement>,
 ) -> Wanted {
     let mut wanted = Wanted::default();
+    let mut taken = BTreeMap::new();
     // Where nobody else may print, nobody else needs to know.
     for queue in queues.filter(|queue| !queue.allow.is_empty()) {
         for way in ways {
             let Some(said) = said(queue, *way) else { continue };
-            let service = Service { allow: queue.allow.clone(), way: *way, said };
-            match wanted.services.entry(service.full_name()) {
-                Entry::Vacant(free) => drop(free.insert(service)),
-                Entry::Occupied(_) => drop(wanted.alike.insert(queue.name.clone())),
+            // One name on several ways is one printer to those who look.
+            if *taken.entry(said.name.clone()).or_insert(&queue.name) != &queue.name {
+                wanted.alike.insert(queue.name.clone());
+                continue;
             }
+            let service = Service { allow: queue.allow.clone(), way: *way, said };
+            wanted.services.insert(service.full_name(), service);
         }
     }
     wanted
@@ -243,6 +246,19 @@ mod tests {
         let wanted = wanted(queues.iter(), &[way("0.0.0.0:8631")], said);
         assert_eq!(wanted.services.len(), 1);
         assert_eq!(wanted.alike.iter().map(QueueName::as_str).collect::<Vec<_>>(), ["find-me"]);
+    }
+
+    #[test]
+    fn one_name_is_one_queue_on_all_ways() {
+        let queues = [queue("Find-Me", &["10.1.0.0/16"]), queue("find-me", &["10.1.0.0/16"])];
+        let tls = Way { tls: true, address: "0.0.0.0:8632".parse().unwrap() };
+        let over_tls_alone = |queue: &Queue, way: Way| {
+            if queue.name.as_str() == "Find-Me" && !way.tls { None } else { said(queue, way) }
+        };
+        let wanted = wanted(queues.iter(), &[way("0.0.0.0:8631"), tls], over_tls_alone);
+        let names: Vec<_> = wanted.services.keys().map(String::as_str).collect();
+        assert_eq!(names, ["find-me._ipps._tcp.local."]);
+        assert_eq!(wanted.alike.len(), 1);
     }
 
     #[test]

@@ -35,7 +35,7 @@ use cardinal_domain::{bounds::size, driver::Pair, event::EventBody, names::Reade
 use cardinal_release::Release;
 use cardinal_store::{Setup, Store};
 use tokio::{
-    sync::{Mutex, broadcast::error::RecvError, mpsc},
+    sync::{Mutex, mpsc},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -134,12 +134,11 @@ impl Sessions {
         }
     }
 
-    /// Follows the setup where no `apply` of ours changed it, until the host stops: the store reads it anew behind a lost
-    /// connection, and the next event that is stored says that there is a connection again.
+    /// Follows the setup until the host stops, also where no `apply` of ours changed it: the store reads it anew behind a
+    /// lost connection.
     pub async fn follow(&self, stop: &CancellationToken) {
-        let mut events = self.services.store.watch();
-        // What is missed here says no less than what is heard.
-        while let Some(Ok(_) | Err(RecvError::Lagged(_))) = stop.run_until_cancelled(events.recv()).await {
+        let mut setups = self.services.store.setups();
+        while let Some(Ok(())) = stop.run_until_cancelled(setups.changed()).await {
             self.follow_setup().await;
         }
     }

@@ -150,6 +150,7 @@ impl ReaderTask {
             if let Some(place) = place {
                 let over_at = self.flood.over_at();
                 tokio::select! {
+                    biased;
                     () = self.stop.cancelled() => return None,
                     () = place.called() => {
                         if !self.paced(calls).await {
@@ -233,7 +234,13 @@ impl ReaderTask {
                 }
                 Ok(End::Stopped)
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                // Its driver has not seen it: should the host be able the next time, the card on it is read.
+                if let (SessionError::Host { .. }, Some(place)) = (&error, place) {
+                    place.give_back(stream);
+                }
+                Err(error)
+            }
         };
         self.told_end(trace, &label, &ended).await;
         ended

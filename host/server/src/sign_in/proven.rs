@@ -1,8 +1,8 @@
 //! Passwords that were right a short while ago: a print is several requests, and each would be checked slowly anew.
 //!
 //! What is kept is a keyed hash (HMAC-SHA-256, RFC 2104) of the password together with the stored hash that it fitted, under
-//! a key that this process alone has, and never writes down. So a changed password is another entry, and who reads the
-//! memory must have the key besides to try passwords quickly. Nothing is kept of a wrong password.
+//! a key that this process alone has, and never writes down. So a changed password is another entry. Who reads this process's
+//! memory in those minutes can try passwords quickly; who reads the store cannot. Nothing is kept of a wrong password.
 
 use std::{
     collections::HashMap,
