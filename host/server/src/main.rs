@@ -5,6 +5,7 @@
 #![allow(missing_docs, reason = "a binary: nothing here is another crate's to use")]
 #![allow(unreachable_pub, reason = "a binary: `pub` marks what a module offers to its neighbours")]
 
+mod calls;
 mod cli;
 mod config;
 mod dns_sd;

@@ -14,6 +14,7 @@ mod job;
 mod output;
 mod printer;
 mod reader;
+mod rotate;
 mod serve;
 mod tls;
 mod user;
