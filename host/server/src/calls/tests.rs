@@ -115,11 +115,17 @@ impl Here {
 
     /// The first event of this kind, once there is one.
     async fn event(&self, kind: EventKind) -> EventBody {
+        self.events(kind, 1).await.swap_remove(0)
+    }
+
+    /// So many events of this kind, the oldest first, once they are there.
+    async fn events(&self, kind: EventKind, many: usize) -> Vec<EventBody> {
         let filter = EventFilter { kind: Some(kind), limit: 10, ..EventFilter::default() };
         let waiting = async {
             loop {
-                if let Some(event) = self.store.events(&filter).await.unwrap().pop() {
-                    return event.body;
+                let events = self.store.events(&filter).await.unwrap();
+                if events.len() >= many {
+                    return events.into_iter().map(|event| event.body).collect();
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -196,9 +202,11 @@ async fn whoever_shows_nothing_is_answered_alike() {
     assert_eq!(here.client([127, 0, 0, 9]).get(&new).send().await.unwrap().status().as_u16(), 404);
 
     // Told, once for an address, and without what was shown.
-    let told = here.event(EventKind::CallRefused).await;
-    assert_eq!(told.facts["address"], "127.0.0.1");
-    assert!(told.message.contains("127.0.0.1 called with no reader's secret"), "{}", told.message);
+    let told = here.events(EventKind::CallRefused, 2).await;
+    let words = |nth: usize| (told[nth].facts["address"].as_str(), told[nth].message.as_str());
+    assert_eq!(words(0), ("127.0.0.1", "127.0.0.1 called with no reader's secret; was it rotated?"));
+    assert_eq!(words(1), ("127.0.0.9", "127.0.0.9 called with the secret of r, whose address is 127.0.0.1:80"));
+    assert_eq!((told.len(), told[1].reader.as_ref().unwrap().as_str()), (2, "r"));
     // No secret is anywhere on the disk.
     here.store.close().await;
     for file in std::fs::read_dir(here.folder.path()).unwrap().map(|file| file.unwrap().path()) {

@@ -117,11 +117,11 @@ impl Readers {
             "http" => self.listen.is_none(),
             _ => false,
         };
-        if !bare {
-            bail!("[readers] url has more, or less, than a name and a port; {example}");
-        }
         if !scheme {
             bail!("[readers] url must begin with https:// (http:// only where plain_listen alone is set); {example}");
+        }
+        if !bare {
+            bail!("[readers] url has more, or less, than a name and a port; {example}");
         }
         Ok(())
     }
