@@ -71,6 +71,7 @@ impl HttpReader {
         let server = tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle();
         // What the host's certificate is, is not this one's business.
         let client = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).timeout(LIMIT);
+        let client = client.local_address(std::net::IpAddr::from(address));
         Self { address, told, client: client.build().expect("an HTTP client"), server }
     }
 

@@ -23,6 +23,7 @@ fn spec(name: &str, address: impl std::fmt::Display) -> String {
 /// A host with the guest installed and these variables set.
 async fn host(variables: &[(&str, &str)]) -> Host {
     let mut host = Host::init().await;
+    host.set("CARDINAL_READERS__LISTEN", "127.0.0.1:0");
     variables.iter().for_each(|(name, value)| host.set(name, value));
     host.serve().await;
     let driver = program::component("guest-caller");

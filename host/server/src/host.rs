@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    calls::Calls,
+    calls::{self, Base, Calls},
     config::{self, Config},
     dns_sd,
     drivers::Drivers,
@@ -61,6 +61,12 @@ pub struct Listening {
     /// None: not at all.
     #[serde(default)]
     pub ipps: Option<SocketAddr>,
+    /// Where readers call over HTTPS.
+    #[serde(default)]
+    pub readers: Option<SocketAddr>,
+    /// Where readers call over plain HTTP.
+    #[serde(default)]
+    pub readers_plain: Option<SocketAddr>,
 }
 
 /// The file in the data folder that says where the host listens.
@@ -82,36 +88,49 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     // Before anything is begun that a port in use would break off.
     let api = http::bind(config.http.listen, "http.listen").await?;
     let ipp = http::bind(config.ipp.listen, "ipp.listen").await?;
-    let ipps = match config.ipps.listen {
-        Some(address) => Some(http::bind(address, "ipps.listen").await?),
-        None => None,
-    };
+    let ipps = bind(config.ipps.listen, "ipps.listen").await?;
+    let readers = bind(config.readers.listen, "readers.listen").await?;
+    let readers_plain = bind(config.readers.plain_listen, "readers.plain_listen").await?;
     let (tls, certificate) = Tls::open(&config)?;
     let tls = Arc::new(tls);
-    let ports = Ports::told(ipp.local_addr()?, ipps.as_ref().map(TcpListener::local_addr).transpose()?);
-    let host = Arc::new(start(config, Arc::clone(&tls), ports).await?);
-    let services = &host.services;
+    let at = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
     let listening = Listening {
         http: api.local_addr()?,
         ipp: ipp.local_addr()?,
-        ipps: ipps.as_ref().map(TcpListener::local_addr).transpose()?,
+        ipps: at(&ipps)?,
+        readers: at(&readers)?,
+        readers_plain: at(&readers_plain)?,
     };
+    let ports = Ports::told(listening.ipp, listening.ipps);
+    let base = Base::of(&config.readers, listening.readers, listening.readers_plain, &certificate);
+    let host = Arc::new(start(config, Arc::clone(&tls), ports, base).await?);
+    let services = &host.services;
     let requests = http::Requests::default();
-    let serve = |listener, door, router| {
-        tokio::spawn(http::serve(listener, door, router, requests.clone(), host.stopping.clone()))
+    let serve_within = |listener, door, router, limits| {
+        tokio::spawn(http::serve(listener, door, router, requests.clone(), host.stopping.clone(), limits))
     };
+    let serve = |listener, door, router| serve_within(listener, door, router, http::ListenerLimits::default());
     let mut serving = vec![
         serve(api, None, http::router(Arc::clone(&host))),
         serve(ipp, None, services.release.router()),
         tokio::spawn(tls::watch(Arc::clone(&tls), certificate, services.store.clone(), host.stopping.clone())),
     ];
+    let door = || Some(Door::new(Arc::clone(&tls), &services.config.callers));
     if let Some(ipps) = ipps {
-        serving.push(serve(ipps, Some(Door::new(tls, &services.config.callers)), services.release.router()));
+        serving.push(serve(ipps, door(), services.release.router()));
+    }
+    for (readers, door) in [(readers, door()), (readers_plain, None)] {
+        let Some(readers) = readers else { continue };
+        let limits = services.config.readers.bounds.listener();
+        serving.push(serve_within(readers, door, calls::router(Arc::clone(&services.calls)), limits));
     }
     files::write_private(&file, serde_json::to_string(&listening)?.as_bytes())
         .with_context(|| format!("cannot write {}", file.display()))?;
     let over_tls = listening.ipps.map(|ipps| format!(", IPP over TLS on {ipps}")).unwrap_or_default();
-    let message = format!("the host is up: API on {}, IPP on {}{over_tls}", listening.http, listening.ipp);
+    let readers = listening.readers.map(|readers| format!(", readers over HTTPS on {readers}")).unwrap_or_default();
+    let plain = listening.readers_plain.map(|readers| format!(", over plain HTTP on {readers}")).unwrap_or_default();
+    let message =
+        format!("the host is up: API on {}, IPP on {}{over_tls}{readers}{plain}", listening.http, listening.ipp);
     services.store.record(vec![EventBody::new(TraceId::new(), EventKind::HostStarted, message)]).await?;
     host.sessions.reconcile().await;
     let following = Arc::clone(&host);
@@ -155,7 +174,15 @@ impl Ports {
     }
 }
 
-async fn start(config: Config, tls: Arc<Tls>, ports: Ports) -> Result<Host> {
+/// Opens a listener that may be turned off.
+async fn bind(address: Option<SocketAddr>, key: &str) -> Result<Option<TcpListener>> {
+    match address {
+        Some(address) => Ok(Some(http::bind(address, key).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn start(config: Config, tls: Arc<Tls>, ports: Ports, base: Base) -> Result<Host> {
     let token = OwnerToken::read(&config.path(&config.owner_token))?;
     let durability = match config.store.durability {
         config::Durability::Process => Durability::Process,
@@ -194,16 +221,18 @@ async fn start(config: Config, tls: Arc<Tls>, ports: Ports) -> Result<Host> {
         },
     )
     .await?;
+    let key = memory.key_for("cardinal: the secrets of readers' callback addresses")?;
+    let calls = Arc::new(Calls::open(store.clone(), key, config.clone(), base).await?);
     let services = Arc::new(Services {
         desk: Desk::new(store.clone()),
         listeners: Listeners::new(store.clone(), tls, config.callers.clone()),
-        calls: Arc::new(Calls::default()),
         fetcher: Arc::new(Fetcher::new(config.fetches.clone())?),
         config,
         store,
         release,
         drivers,
         memory,
+        calls,
     });
     Ok(Host {
         sessions: Sessions::new(Arc::clone(&services)),

@@ -11,6 +11,7 @@ use chacha20poly1305::{
     AeadCore as _, KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, OsRng, Payload},
 };
+use ring::{hkdf, hmac};
 
 use crate::{files::write_private, hex};
 
@@ -21,6 +22,8 @@ const NONCE: usize = 24;
 pub struct Memory {
     store: Store,
     cipher: XChaCha20Poly1305,
+    /// What other keys are made from.
+    root: hkdf::Prk,
 }
 
 impl Memory {
@@ -43,7 +46,19 @@ impl Memory {
         };
         let cipher =
             XChaCha20Poly1305::new_from_slice(&key).map_err(|_| anyhow!("the host's key has a wrong length"))?;
-        Ok(Self { store, cipher })
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&key);
+        Ok(Self { store, cipher, root })
+    }
+
+    /// Another key of this host, made from its one (HKDF, RFC 5869): the same for the same purpose, and one that tells nothing
+    /// about the others.
+    ///
+    /// # Errors
+    /// Never, with the length that is asked for here.
+    pub fn key_for(&self, purpose: &str) -> Result<hmac::Key> {
+        let purpose = [purpose.as_bytes()];
+        let made = self.root.expand(&purpose, hmac::HMAC_SHA256).map_err(|_| anyhow!("no key could be derived"))?;
+        Ok(made.into())
     }
 
     /// Everything remembered for a reader. What does not open (another host's key) is left out and logged.
@@ -118,6 +133,12 @@ mod tests {
         // A restart reads the key again.
         let memory = Memory::open(store.clone(), &key_file).unwrap();
         assert_eq!(memory.recall(&reader).await.unwrap(), [("scbk".to_owned(), b"secret key".to_vec())]);
+        // Other keys are made from it, each its own, and the same again after a restart.
+        let sign = |memory: &Memory, purpose| hmac::sign(&memory.key_for(purpose).unwrap(), b"x").as_ref().to_vec();
+        let other = Memory::open(store.clone(), &folder.path().join("yet-another.key")).unwrap();
+        assert_eq!(sign(&memory, "a"), sign(&Memory::open(store.clone(), &key_file).unwrap(), "a"));
+        assert_ne!(sign(&memory, "a"), sign(&memory, "b"));
+        assert_ne!(sign(&memory, "a"), sign(&other, "a"));
         // Another key opens nothing, and says so instead of failing.
         let other = Memory::open(store.clone(), &folder.path().join("other.key")).unwrap();
         assert_eq!(other.recall(&reader).await.unwrap(), []);

@@ -1,117 +1,301 @@
-//! Readers' calls: a reader's HTTP request becomes a [`Calling`] at the reader's session, whose answer it receives.
+//! Calls of readers over HTTP: the readers' listeners, and whose call it is.
 //!
-//! The address of a reader holds a secret that lives as long as the process. The listener is on the loopback alone, on a
-//! port that is free, and speaks plain HTTP.
+//! Each reader has an address of its own to call, `/r/SECRET/…`. The secret is all that a caller has to show, besides coming
+//! from the reader's address; it is derived from the host's key and a number in the store, so that it can be told to the
+//! reader again and is kept nowhere. What a call says is the driver's business: it goes to the reader's session as it is,
+//! bounded, and what the session answers goes back.
+
+mod base;
+mod endpoint;
+mod limits;
+mod pace;
+mod routes;
+mod secret;
+mod sources;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::HashMap,
-    fmt,
-    net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use axum::{
-    Router,
-    body::{Body, to_bytes},
-    extract::{Path, Query, Request, State},
-    http::{HeaderName, HeaderValue, StatusCode},
-    response::{IntoResponse as _, Response as Answer},
-    routing::any,
-};
 use cardinal_domain::{
+    bounds::size,
     driver::{Pair, Response},
-    names::ReaderName,
+    event::{EventBody, EventKind},
+    names::{ReaderName, TraceId},
     site::Reader,
+    time::Timestamp,
 };
-use tokio::{
-    net::TcpListener,
-    sync::{OnceCell, mpsc, oneshot},
+use cardinal_store::{SecretNumber, Store, StoreError};
+use ring::hmac;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+pub use self::{
+    base::Base,
+    endpoint::router,
+    limits::{CALL_LIMITS, CallLimits},
+};
+use self::{
+    pace::Pace,
+    routes::{Routes, Seat},
+    secret::{Secret, Secrets},
+    sources::Sources,
+};
+use crate::{
+    config::Config,
+    sessions::{Refused, Tell},
 };
 
-use crate::hex;
-
-/// A header of HTTP, its name in lower case.
-pub type Header = Pair;
-
-/// The largest body taken of a call, in bytes.
-const LARGEST_BODY: usize = 256 << 10;
-/// How many calls wait in a place.
-const MOST_WAITING: usize = 8;
-
-/// A reader's request that waits for its answer.
+/// A reader's request that waits for its answer. One whose `answer` is dropped is answered 503; where the reader hangs up,
+/// `answer` is closed.
 pub struct Calling {
     pub method: String,
-    /// What follows the callback address.
+    /// What follows the callback address: begins with `/`, or is empty.
     pub path: String,
+    /// Decoded.
     pub query: Vec<Pair>,
-    pub headers: Vec<Header>,
+    /// Names in lower case; those of the connection itself left out, and values that are too long.
+    pub headers: Vec<Pair>,
     pub body: Vec<u8>,
-    /// Dropped: the reader is answered 503.
     pub answer: oneshot::Sender<Response>,
 }
 
-// Hand-written: what is in a call may be a card number.
-impl fmt::Debug for Calling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Calling").field("method", &self.method).finish_non_exhaustive()
-    }
-}
-
-/// Why a reader has no address to call.
+/// Why there is no address for a reader to call.
 #[derive(Debug, thiserror::Error)]
 pub enum CallsError {
-    #[error("there is no listener for readers' calls: {0}")]
-    Listener(std::io::Error),
+    #[error(
+        "no listener for readers is configured: set listen in [readers] of cardinal.toml to an address that they reach, \
+         such as \"0.0.0.0:8633\""
+    )]
+    NoListener,
+    #[error(
+        "the address that readers are to call is not known ({0}): set url in [readers] of cardinal.toml, such as \
+         \"https://print.example.org:8633\""
+    )]
+    NoUrl(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-/// The readers' calls.
-#[derive(Default)]
+/// The calls of all readers.
 pub struct Calls {
-    inner: Arc<Inner>,
-    listening: OnceCell<SocketAddr>,
+    store: Store,
+    secrets: Secrets,
+    config: Config,
+    base: Base,
+    routes: Arc<Mutex<Routes>>,
+    sources: Arc<Sources>,
+    refused: Mutex<Refused>,
+    /// One change of secrets at a time, so that memory and store do not go apart.
+    changing: tokio::sync::Mutex<()>,
 }
 
-#[derive(Default)]
-struct Inner {
-    secrets: Mutex<HashMap<ReaderName, String>>,
-    places: Mutex<HashMap<ReaderName, mpsc::Sender<Calling>>>,
-}
-
-/// Where one reader's calls come to; dropped, they are answered 503 again.
+/// A session's place at the listeners: its reader's calls come here while it lives.
 pub struct Place {
-    reader: ReaderName,
     calls: mpsc::Receiver<Calling>,
-    ours: mpsc::Sender<Calling>,
-    inner: Arc<Inner>,
+    reader: ReaderName,
+    seat: Arc<Seat>,
+    routes: Arc<Mutex<Routes>>,
+    _looks_up: Option<AbortOnDropHandle<()>>,
+}
+
+/// Why a call is answered as one that shows nothing.
+enum Refusal {
+    /// No secret in use, or of a reader that is not.
+    Unknown,
+    /// This reader's secret, from another address than this.
+    Elsewhere(ReaderName, String),
 }
 
 impl Calls {
-    /// The address that the reader is to call, without a trailing `/`. It is a secret.
+    /// With the secrets that readers may have been told, and a key that serves nothing but to make them.
     ///
     /// # Errors
-    /// There is no listener for readers.
-    pub async fn url(&self, reader: &ReaderName) -> Result<String, CallsError> {
-        let address = self.listening.get_or_try_init(|| listen(Arc::clone(&self.inner))).await?;
-        let mut secrets = self.inner.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        let secret = secrets.entry(reader.clone()).or_insert_with(|| hex::encode(&rand::random::<[u8; 32]>()));
-        Ok(format!("http://{address}/r/{secret}"))
+    /// The store failed.
+    pub async fn open(store: Store, key: hmac::Key, config: Config, base: Base) -> Result<Self, StoreError> {
+        let refused = Mutex::new(Refused::new(size(config.callers.refused_told)));
+        let calls = Self {
+            secrets: Secrets::new(key),
+            base,
+            routes: Arc::default(),
+            sources: Arc::default(),
+            refused,
+            changing: tokio::sync::Mutex::default(),
+            config,
+            store,
+        };
+        let mut numbers = calls.store.secret_numbers().await?;
+        numbers.sort_by(|a, b| a.reader.cmp(&b.reader));
+        for of_one in numbers.chunk_by(|a, b| a.reader == b.reader) {
+            calls.learn(of_one);
+        }
+        Ok(calls)
     }
 
-    /// From now on this reader's calls come here.
+    /// The address that the reader is to call, without a `/` at its end. It holds the reader's secret: it is for the reader
+    /// alone, and for no log.
+    ///
+    /// # Errors
+    /// No listener for readers is configured, or not by what name readers reach it; the store failed.
+    pub async fn url(&self, reader: &ReaderName) -> Result<String, CallsError> {
+        let base = match &self.base {
+            Base::At(base) => base,
+            Base::Unknown(why) => return Err(CallsError::NoUrl(why.clone())),
+            Base::None => return Err(CallsError::NoListener),
+        };
+        let _changing = self.changing.lock().await;
+        // Asked each time: a reader that was removed and added again has another.
+        let numbers = self.store.secret_numbers_of(reader).await?;
+        self.learn(&numbers);
+        let now = numbers.iter().find(|number| number.ends.is_none());
+        let secret = now.map(|now| self.secret(now)).ok_or_else(|| CallsError::NoUrl("it has no secret".to_owned()))?;
+        Ok(format!("{base}/r/{}", secret.as_str()))
+    }
+
+    /// From now on this reader's calls come here; when dropped they are answered 503 again. At most `open_calls` of them wait
+    /// for their answer, further ones are answered 503. A newer place takes the older one's calls.
     pub fn take(&self, reader: &Reader) -> Place {
-        let (ours, calls) = mpsc::channel(MOST_WAITING);
-        let mut places = self.inner.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.insert(reader.name.clone(), ours.clone());
-        Place { reader: reader.name.clone(), calls, ours, inner: Arc::clone(&self.inner) }
+        let bounds = self.config.bounds_of(&reader.driver.id);
+        // Overrides were checked when the configuration was read.
+        let bounds = bounds.unwrap_or_else(|_| self.config.drivers.bounds.clone());
+        let open = size(bounds.open_calls).clamp(1, Semaphore::MAX_PERMITS);
+        let (sender, calls) = mpsc::channel(open);
+        let limits = &self.config.readers.bounds;
+        let seat = Arc::new(Seat {
+            calls: sender,
+            open: Arc::new(Semaphore::new(open)),
+            body_bytes: size(bounds.http_body_bytes),
+            pace: Arc::new(Mutex::new(Pace::new(limits.calls_per_second, self.config.sessions.calm_ms))),
+        });
+        self.routes().sit(&reader.name, &seat);
+        let routes = Arc::clone(&self.routes);
+        let looks_up = self.sources.follow(&reader.address);
+        Place { calls, reader: reader.name.clone(), seat, routes, _looks_up: looks_up }
+    }
+
+    /// Gives a reader another secret; those before are good for as long as the overlap. Whoever calls this starts the reader's
+    /// session anew, which tells the reader.
+    ///
+    /// # Errors
+    /// The store failed; nothing has changed then.
+    pub async fn rotate(&self, reader: &Reader, overlap: Duration) -> Result<Timestamp, StoreError> {
+        let _changing = self.changing.lock().await;
+        let now = Timestamp::now();
+        let overlap = i64::try_from(overlap.as_millis()).unwrap_or(i64::MAX);
+        let ends = Timestamp(now.0.saturating_add(overlap));
+        let name = &reader.name;
+        let message = format!("the callback address of {name} has another secret; the one before is good until {ends}");
+        let event =
+            EventBody::new(TraceId::new(), EventKind::ReaderRotated, message).reader(name).device(&reader.device);
+        let event = event.fact("overlap_ends", ends.to_string());
+        self.learn(&self.store.rotate_secret(name, now, ends, vec![event]).await?);
+        Ok(ends)
+    }
+
+    /// What is to be said of each reader that calls, if anything.
+    pub fn warning(&self) -> Option<&'static str> {
+        self.base.is_plain().then_some(
+            "it calls over plain HTTP (plain_listen in [readers] of cardinal.toml): whoever is on the way reads its cards and \
+             can show them as it does; set listen there, for HTTPS",
+        )
+    }
+
+    /// All secrets of one reader.
+    fn learn(&self, numbers: &[SecretNumber]) {
+        let Some(reader) = numbers.first().map(|number| &number.reader) else { return };
+        let secrets = numbers.iter().map(|number| (self.secret(number).digest(), number.ends)).collect();
+        self.routes().learn(reader, secrets);
+    }
+
+    fn secret(&self, number: &SecretNumber) -> Secret {
+        self.secrets.of(&number.reader, number.number)
+    }
+
+    fn routes(&self) -> MutexGuard<'_, Routes> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose call it is, by what it shows as its secret and where it comes from; and who takes it now.
+    fn admit(&self, shown: &str, caller: IpAddr) -> Result<(Arc<Reader>, Option<Arc<Seat>>), Refusal> {
+        let digest = secret::digest(shown);
+        let (reader, seat) = {
+            let routes = self.routes();
+            let reader = routes.reader(&digest, Timestamp::now()).ok_or(Refusal::Unknown)?;
+            (reader.clone(), routes.seat(reader))
+        };
+        let setup = self.store.setup();
+        let spec = setup.readers.get(&reader).filter(|spec| spec.enabled).ok_or(Refusal::Unknown)?;
+        if self.sources.admit(&spec.address, caller) {
+            Ok((Arc::clone(spec), seat))
+        } else {
+            Err(Refusal::Elsewhere(reader, spec.address.clone()))
+        }
+    }
+
+    /// Tells of a caller that was refused, at most once a minute for an address. Never what it showed: that may be a secret.
+    fn tell_refused(&self, caller: IpAddr, refusal: &Refusal) {
+        let told = self.refused.lock().unwrap_or_else(PoisonError::into_inner).caller(caller, Instant::now());
+        let event = |message| EventBody::new(TraceId::new(), EventKind::CallRefused, message);
+        let event = match told {
+            None => return,
+            Some(Tell::This { before }) => {
+                let what = match refusal {
+                    Refusal::Unknown => format!("{caller} called with no reader's secret; was it rotated?"),
+                    Refusal::Elsewhere(reader, address) => {
+                        format!("{caller} called with the secret of {reader}, whose address is {address}")
+                    }
+                };
+                let more = if before > 0 { format!(" ({before} refused since last told)") } else { String::new() };
+                let event = event(format!("{what}{more}")).fact("address", caller.to_string());
+                match refusal {
+                    Refusal::Elsewhere(reader, _) => event.reader(reader),
+                    Refusal::Unknown => event,
+                }
+            }
+            Some(Tell::Others(count)) => {
+                event(format!("{count} more calls were refused, from too many addresses to tell of each"))
+                    .fact("suppressed", count.to_string())
+            }
+        };
+        // Not here: the store may be slow. There are no more of these than addresses are told of.
+        let store = self.store.clone();
+        tokio::spawn(async move { tell(&store, event).await });
+    }
+
+    /// Tells of a flood of calls that begins, and once it is over.
+    fn tell_flood(&self, spec: &Reader, seat: &Seat) {
+        let about =
+            |kind, message| EventBody::new(TraceId::new(), kind, message).reader(&spec.name).device(&spec.device);
+        let limit = self.config.readers.bounds.calls_per_second;
+        let name = &spec.name;
+        let begins = about(
+            EventKind::ReaderThrottled,
+            format!("{name} calls more often than {limit} times a second; further calls are answered 429"),
+        )
+        .fact("bound", "calls_per_second")
+        .fact("limit", limit.to_string());
+        let ends = about(EventKind::ReaderUnthrottled, format!("the flood of {name} is over"));
+        let (store, pace) = (self.store.clone(), Arc::clone(&seat.pace));
+        tokio::spawn(async move {
+            tell(&store, begins).await;
+            if let Some(lasted) = pace::over(pace).await {
+                let message = format!("{}; it lasted {lasted:.1?}", ends.message);
+                tell(&store, EventBody { at: Timestamp::now(), message, ..ends }).await;
+            }
+        });
     }
 }
 
 impl Place {
-    /// The next call. Nothing is lost when this is dropped half way.
+    /// The next call. Cancel safe.
     pub async fn next(&mut self) -> Calling {
         match self.calls.recv().await {
             Some(calling) => calling,
-            // Not while this place holds a sender of its own.
+            // Cannot be: the other end is in our own seat.
             None => std::future::pending().await,
         }
     }
@@ -119,59 +303,12 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut places = self.inner.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if places.get(&self.reader).is_some_and(|place| place.same_channel(&self.ours)) {
-            places.remove(&self.reader);
-        }
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner).rise(&self.reader, &self.seat);
     }
 }
 
-async fn listen(inner: Arc<Inner>) -> Result<SocketAddr, CallsError> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(CallsError::Listener)?;
-    let address = listener.local_addr().map_err(CallsError::Listener)?;
-    let router = Router::new().route("/r/{secret}", any(called)).route("/r/{secret}/{*path}", any(called));
-    let router = router.with_state(inner);
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(address)
-}
-
-async fn called(
-    State(inner): State<Arc<Inner>>,
-    Path(parts): Path<HashMap<String, String>>,
-    Query(query): Query<Vec<Pair>>,
-    request: Request,
-) -> Answer {
-    let secret = parts.get("secret").map(String::as_str).unwrap_or_default();
-    let reader = {
-        let secrets = inner.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        secrets.iter().find(|(_, known)| *known == secret).map(|(reader, _)| reader.clone())
-    };
-    let Some(reader) = reader else { return StatusCode::NOT_FOUND.into_response() };
-    let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, LARGEST_BODY).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
-    let (answer, answered) = oneshot::channel();
-    let header = |(name, value): (&HeaderName, &HeaderValue)| {
-        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
-    let calling = Calling {
-        method: head.method.to_string(),
-        path: parts.get("path").map(|path| format!("/{path}")).unwrap_or_default(),
-        query,
-        headers: head.headers.iter().map(header).collect(),
-        body: body.to_vec(),
-        answer,
-    };
-    let place = inner.places.lock().unwrap_or_else(PoisonError::into_inner).get(&reader).cloned();
-    if place.is_none_or(|place| place.try_send(calling).is_err()) {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+async fn tell(store: &Store, event: EventBody) {
+    if let Err(error) = store.record(vec![event]).await {
+        tracing::error!(error = &error as &dyn std::error::Error, "an event was lost");
     }
-    let Ok(response) = answered.await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
-    let mut answer = Answer::new(Body::from(response.body));
-    *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    for (name, value) in response.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            answer.headers_mut().append(name, value);
-        }
-    }
-    answer
 }

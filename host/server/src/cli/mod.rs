@@ -15,6 +15,7 @@ mod job;
 mod output;
 mod printer;
 mod reader;
+mod rotate;
 mod serve;
 mod tls;
 mod user;

@@ -9,6 +9,7 @@ use super::{
     client::Client,
     entity::{Remove, Set},
     output::{self, say},
+    rotate::Rotate,
 };
 use crate::{
     http::{CommandBody, ReaderView},
@@ -21,7 +22,8 @@ Examples:
   cardinal reader show floor-2-east
   cardinal reader set floor-2-east driver=cardinal/generic mode=generic address=10.0.0.21:7778 device=floor-2-east
   cardinal reader set floor-2-east settings.keepalive_seconds=10
-  cardinal reader command floor-2-east beep";
+  cardinal reader command floor-2-east beep
+  cardinal reader rotate floor-2-east --overlap 1h";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
@@ -40,6 +42,7 @@ pub(super) enum Action {
         #[arg(value_name = "KEY=VALUE")]
         arguments: Vec<String>,
     },
+    Rotate(Rotate),
 }
 
 impl Action {
@@ -49,6 +52,7 @@ impl Action {
             Self::Show { name } => show(client, &name).await,
             Self::Set(set) => set.run(client, "reader").await,
             Self::Remove(remove) => remove.run(client, "reader").await,
+            Self::Rotate(rotate) => rotate.run(client).await,
             Self::Command { name, command, arguments } => {
                 let pair = |text: &String| {
                     let (key, value) = text.split_once('=').ok_or_else(|| anyhow!("{text:?} is no KEY=VALUE"))?;
@@ -96,6 +100,9 @@ async fn show(client: &Client, name: &str) -> Result<()> {
     }
     output::text(&toml::to_string(&reader.spec)?);
     say!("\nstate         {}", phase(&reader));
+    if let Some(warning) = &reader.warning {
+        say!("warning       {}", output::plain(warning));
+    }
     let Some(status) = &reader.status else { return Ok(()) };
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
     let facts = [

@@ -16,6 +16,7 @@ use crate::{
 #[command(after_help = "\
 Prints one line on standard output once every listener is up:
   ready http=127.0.0.1:8630 ipp=127.0.0.1:8631 ipps=127.0.0.1:8632
+and readers=… and readers_plain=… where [readers] of cardinal.toml has listeners for readers.
 Logs go to standard error. SIGTERM and Ctrl-C end it in an orderly way.
 
 Examples:
@@ -34,11 +35,13 @@ impl Serve {
     }
 }
 
-fn ready(Listening { http, ipp, ipps }: Listening) {
+fn ready(Listening { http, ipp, ipps, readers, readers_plain }: Listening) {
     // Whoever waits for the line reads a pipe; one that is closed is no reason to stop.
     let mut out = std::io::stdout();
-    let ipps = ipps.map(|ipps| format!(" ipps={ipps}")).unwrap_or_default();
-    let _ = writeln!(out, "ready http={http} ipp={ipp}{ipps}").and_then(|()| out.flush());
+    let others = [("ipps", ipps), ("readers", readers), ("readers_plain", readers_plain)];
+    let others: String =
+        others.iter().filter_map(|(name, address)| address.map(|address| format!(" {name}={address}"))).collect();
+    let _ = writeln!(out, "ready http={http} ipp={ipp}{others}").and_then(|()| out.flush());
 }
 
 fn log_to_stderr(config: &Config) -> Result<()> {

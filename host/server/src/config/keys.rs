@@ -5,7 +5,7 @@ use cardinal_release::RELEASE_LIMITS;
 use cardinal_runtime::{BOUNDS, ENGINE_OPTIONS};
 
 use super::{CALLER_LIMITS, SESSION_LIMITS};
-use crate::{fetch::FETCH_LIMITS, retention::RETENTION_LIMITS};
+use crate::{calls::CALL_LIMITS, fetch::FETCH_LIMITS, retention::RETENTION_LIMITS};
 
 /// A key and what it does.
 pub struct Key {
@@ -45,6 +45,21 @@ const PLAIN: &[(&str, &str)] = &[
         "tls.names",
         "The names and addresses in a certificate that the host makes itself. None: this machine's name, the loopback, and \
       the addresses listened on. After a change: `cardinal tls renew`.",
+    ),
+    (
+        "readers.listen",
+        "Where readers that are configured over HTTP call us, over TLS with the certificate of [tls], such as \
+      \"0.0.0.0:8633\". \"\": there are no such readers.",
+    ),
+    (
+        "readers.plain_listen",
+        "The same without TLS, for readers that have none: whoever is on the way reads the cards, and the secret with which \
+      the reader calls. Readers are told this address only where `readers.listen` is empty. \"\": not at all.",
+    ),
+    (
+        "readers.url",
+        "How readers reach `readers.listen`, such as \"https://print.example.org:8633\". Empty: the first name of the host's \
+      certificate, with the port that is listened on.",
     ),
     (
         "printers.ca",
@@ -87,6 +102,7 @@ pub fn all() -> Vec<Key> {
         .chain(bound("callers", CALLER_LIMITS))
         .chain(bound("sessions", SESSION_LIMITS))
         .chain(bound("fetches", FETCH_LIMITS))
+        .chain(bound("readers.bounds", CALL_LIMITS))
         .chain(bound("release", RELEASE_LIMITS))
         .chain(bound("retention", RETENTION_LIMITS))
         .chain(bound("drivers.engine", ENGINE_OPTIONS))

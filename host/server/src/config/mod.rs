@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use cardinal_domain::{site::DriverRef, strict_toml};
 use cardinal_release::ReleaseLimits;
 use cardinal_runtime::{Bounds, EngineOptions};
@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 pub use self::limits::{CALLER_LIMITS, CallerLimits, SESSION_LIMITS, SessionLimits};
 
-use crate::{fetch::FetchLimits, retention::RetentionLimits};
+use crate::{calls::CallLimits, fetch::FetchLimits, retention::RetentionLimits};
 
 /// The host process's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,7 @@ pub struct Config {
     pub callers: CallerLimits,
     pub sessions: SessionLimits,
     pub fetches: FetchLimits,
+    pub readers: Readers,
     pub printers: Printers,
     pub store: StoreConfig,
     pub log: Log,
@@ -81,6 +82,50 @@ pub struct Tls {
     pub certificate: PathBuf,
     pub key: PathBuf,
     pub names: Vec<String>,
+}
+
+/// `[readers]`: where readers call us over HTTP.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Readers {
+    /// None: no readers that call over HTTPS.
+    #[serde(serialize_with = "address_or_nothing", deserialize_with = "read_address_or_nothing")]
+    pub listen: Option<SocketAddr>,
+    /// None: no readers that call over plain HTTP.
+    #[serde(serialize_with = "address_or_nothing", deserialize_with = "read_address_or_nothing")]
+    pub plain_listen: Option<SocketAddr>,
+    /// Empty: see [`crate::calls::Base`].
+    pub url: String,
+    pub bounds: CallLimits,
+}
+
+impl Readers {
+    fn check(&self) -> Result<()> {
+        self.bounds.check().context("[readers.bounds]")?;
+        let example = "write it as https://print.example.org:8633";
+        if self.url.is_empty() {
+            return Ok(());
+        }
+        let url = reqwest::Url::parse(&self.url).with_context(|| format!("[readers] url {:?}: {example}", self.url))?;
+        let bare = url.host().is_some()
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        let scheme = match url.scheme() {
+            "https" => true,
+            "http" => self.listen.is_none(),
+            _ => false,
+        };
+        if !scheme {
+            bail!("[readers] url must begin with https:// (http:// only where plain_listen alone is set); {example}");
+        }
+        if !bare {
+            bail!("[readers] url has more, or less, than a name and a port; {example}");
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +200,7 @@ impl Default for Config {
             callers: CallerLimits::default(),
             sessions: SessionLimits::default(),
             fetches: FetchLimits::default(),
+            readers: Readers::default(),
             printers: Printers::default(),
             store: StoreConfig::default(),
             log: Log::default(),
@@ -226,6 +272,7 @@ impl Config {
         config.callers.check().with_context(|| format!("{}: [callers]", file.display()))?;
         config.sessions.check().with_context(|| format!("{}: [sessions]", file.display()))?;
         config.fetches.check().with_context(|| format!("{}: [fetches]", file.display()))?;
+        config.readers.check().with_context(|| format!("{}", file.display()))?;
         for id in config.drivers.of.keys() {
             DriverRef::try_from(id.clone()).map_err(|error| anyhow!("{}: [drivers.of]: {error}", file.display()))?;
             config.bounds_of(id).with_context(|| format!("{}: [drivers.of.{id:?}]", file.display()))?;
@@ -296,6 +343,29 @@ mod tests {
         assert!(error.contains("line 2") && error.contains("no address and port"), "{error}");
         let error = format!("{:#}", load("[sessions]\ncards_waiting = 0\n").unwrap_err());
         assert!(error.contains("cards_waiting = 0 is out of range"), "{error}");
+    }
+
+    #[test]
+    fn readers_are_told_an_address_that_can_be_one() {
+        let readers = |lines: &str| load(&format!("[readers]\n{lines}\n")).map(|config| config.readers);
+        assert_eq!(load("").unwrap().readers, Readers::default());
+        assert_eq!(readers("listen = ''").unwrap().listen, None);
+        let both = "listen = '0.0.0.0:8633'\nplain_listen = '0.0.0.0:8634'\n";
+        assert!(readers(&format!("{both}url = 'https://print.example.org:8633'")).is_ok());
+        assert!(readers("plain_listen = '0.0.0.0:8634'\nurl = 'http://print.example.org:8634/'").is_ok());
+        for (url, words) in [
+            ("print.example.org:8633", "must begin with https://"),
+            ("https://print/r", "more, or less"),
+            ("https://u:p@print", "more, or less"),
+            ("https://print?x", "more, or less"),
+            ("http://print", "must begin with https://"),
+            ("print", "write it as https://"),
+        ] {
+            let error = format!("{:#}", readers(&format!("{both}url = '{url}'")).unwrap_err());
+            assert!(error.contains(words), "{url}: {error}");
+        }
+        let error = format!("{:#}", readers("[readers.bounds]\nhead_bytes = 1").unwrap_err());
+        assert!(error.contains("[readers.bounds]: head_bytes = 1 is out of range"), "{error}");
     }
 
     #[test]

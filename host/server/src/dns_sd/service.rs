@@ -182,6 +182,8 @@ mod tests {
             http: "127.0.0.1:1".parse().unwrap(),
             ipp: ipp.parse().unwrap(),
             ipps: ipps.map(|ipps| ipps.parse().unwrap()),
+            readers: None,
+            readers_plain: None,
         };
         assert_eq!(ways(&listening("127.0.0.1:8631", Some("[::1]:8632"))), []);
         assert_eq!(ways(&listening("[::ffff:127.0.0.1]:8631", None)), []);

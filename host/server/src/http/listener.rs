@@ -18,14 +18,49 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
-use crate::tls::Door;
+use crate::tls::{Crowd, Door};
 
 /// How many connections one listener serves at a time; a further one waits in the kernel's queue.
 const MOST_CONNECTIONS: usize = 1024;
 /// How long a client may take for the head of a request: a slow one gives its place back.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// As long as the process.
+const FOR_EVER: Duration = Duration::MAX;
 /// How long to wait after a failed accept (no file descriptors left, as a rule).
 const AFTER_ERROR: Duration = Duration::from_millis(200);
+
+/// What one listener takes of its clients.
+#[derive(Debug, Clone)]
+pub struct ListenerLimits {
+    /// Connections at one time; a further one waits in the kernel's queue.
+    pub connections: usize,
+    /// Of these, from one address; a further one is closed.
+    pub connections_per_address: usize,
+    /// Time for the head of a request, and to be idle.
+    pub head: Duration,
+    /// None: as hyper has it.
+    pub head_bytes: Option<usize>,
+    /// None: as hyper has it.
+    pub headers: Option<usize>,
+    /// How long a connection is kept.
+    pub connection: Duration,
+    /// How long the request that is under way at its end may take.
+    pub last_request: Duration,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self {
+            connections: MOST_CONNECTIONS,
+            connections_per_address: MOST_CONNECTIONS,
+            head: HEAD_TIMEOUT,
+            head_bytes: None,
+            headers: None,
+            connection: FOR_EVER,
+            last_request: FOR_EVER,
+        }
+    }
+}
 
 /// The connections being served, to be waited for at the end.
 #[derive(Clone, Default)]
@@ -59,8 +94,11 @@ pub async fn serve(
     router: Router,
     requests: Requests,
     stop: CancellationToken,
+    limits: ListenerLimits,
 ) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+    let crowd = Arc::new(Crowd::of(limits.connections, limits.connections_per_address));
+    let limits = Arc::new(limits);
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let accepted = tokio::select! {
@@ -69,11 +107,16 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(entered) = crowd.enter(peer.ip().to_canonical()) else {
+                    tracing::debug!(%peer, "a connection was closed: its address has too many");
+                    continue;
+                };
+                let limits = Arc::clone(&limits);
                 let (door, router, stop) = (door.clone(), router.clone(), stop.clone());
                 requests.0.spawn(async move {
                     let _ = stream.set_nodelay(true);
                     match door {
-                        None => connection(stream, peer, false, router, stop).await,
+                        None => connection(stream, peer, false, router, stop, &limits).await,
                         // A handshake takes its time, and holds up nobody else: this is the connection's own task.
                         Some(door) => {
                             let entered = tokio::select! {
@@ -81,11 +124,11 @@ pub async fn serve(
                                 entered = door.enter(stream, peer.ip()) => entered,
                             };
                             if let Some(stream) = entered {
-                                connection(stream, peer, true, router, stop).await;
+                                connection(stream, peer, true, router, stop, &limits).await;
                             }
                         }
                     }
-                    drop(place);
+                    drop((place, entered));
                 });
             }
             Err(error) => {
@@ -96,8 +139,14 @@ pub async fn serve(
     }
 }
 
-async fn connection<S>(stream: S, peer: SocketAddr, over_tls: bool, router: Router, stop: CancellationToken)
-where
+async fn connection<S>(
+    stream: S,
+    peer: SocketAddr,
+    over_tls: bool,
+    router: Router,
+    stop: CancellationToken,
+    limits: &ListenerLimits,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = router.map_request(move |request: Request<hyper::body::Incoming>| {
@@ -110,7 +159,14 @@ where
     });
     // HTTP/1 alone: with a choice, the time for the head begins only after the first bytes told which it is.
     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let mut http1 = builder.http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(limits.head);
+    if let Some(bytes) = limits.head_bytes {
+        http1.max_buf_size(bytes);
+    }
+    if let Some(headers) = limits.headers {
+        http1.max_headers(headers);
+    }
     let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(serving);
     let outcome: Result<(), _> = tokio::select! {
@@ -118,6 +174,13 @@ where
         () = stop.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
+        }
+        () = tokio::time::sleep(limits.connection) => {
+            serving.as_mut().graceful_shutdown();
+            match tokio::time::timeout(limits.last_request, serving).await {
+                Ok(outcome) => outcome,
+                Err(_) => return tracing::debug!(%peer, "a connection was cut: its last request took too long"),
+            }
         }
     };
     // A client that goes away half way is nothing to tell of.

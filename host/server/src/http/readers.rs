@@ -1,6 +1,6 @@
 //! Readers with how they are.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{Json, extract::State};
 use cardinal_domain::{
@@ -8,6 +8,7 @@ use cardinal_domain::{
     names::ReaderName,
     settings::SettingValue,
     site::{Reader, Token},
+    time::Timestamp,
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
@@ -27,6 +28,9 @@ pub struct ReaderView {
     #[serde(flatten, deserialize_with = "shown")]
     pub spec: Reader,
     pub status: Option<ReaderStatus>,
+    /// What is unsafe about how it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// A reader as it is shown: what stands in place of its token would be refused as one.
@@ -56,13 +60,26 @@ pub(super) async fn show(
     State(host): State<Arc<Host>>,
     Path(name): Path<ReaderName>,
 ) -> Result<Json<ReaderView>, ApiError> {
+    Ok(Json(view(&host, &*find(&host, &name)?)))
+}
+
+fn find(host: &Host, name: &ReaderName) -> Result<Arc<Reader>, ApiError> {
     let setup = host.services.store.setup();
-    let spec = setup.readers.get(&name).ok_or_else(|| {
+    setup.readers.get(name).cloned().ok_or_else(|| {
         let known: Vec<_> = setup.readers.keys().map(ReaderName::as_str).collect();
         let near = cardinal_domain::nearest::nearest(name.as_str(), &known);
         ApiError::not_found(format!("there is no reader {:?}{near}", name.as_str()))
-    })?;
-    Ok(Json(view(&host, spec)))
+    })
+}
+
+/// Whether a reader calls us over HTTP. Without its driver nobody knows what it does where it does not say.
+fn calls_over_http(host: &Host, spec: &Reader) -> bool {
+    if let Some(transport) = &spec.transport {
+        return transport == "http";
+    }
+    let driver = host.services.drivers.find(&spec.driver).ok();
+    let mode = driver.as_ref().and_then(|driver| driver.manifest().mode(&spec.mode));
+    mode.and_then(|mode| mode.transports.first()).is_some_and(|transport| transport.name() == "http")
 }
 
 /// Which settings of a reader its driver calls secret. Without its driver nobody knows, and all are.
@@ -85,7 +102,8 @@ fn view(host: &Host, spec: &Reader) -> ReaderView {
     }
     // A token is secret; that there is one is not.
     spec.token = spec.token.map(|_| Token::hidden());
-    ReaderView { status: host.sessions.status(&spec.name), spec }
+    let warning = host.services.calls.warning().filter(|_| calls_over_http(host, &spec)).map(str::to_owned);
+    ReaderView { status: host.sessions.status(&spec.name), spec, warning }
 }
 
 pub(super) async fn command(
@@ -95,6 +113,51 @@ pub(super) async fn command(
 ) -> Result<Json<()>, ApiError> {
     let arguments = body.arguments.into_iter().collect();
     Ok(Json(host.sessions.command(&name, Command { name: body.command, arguments })?))
+}
+
+/// The longest overlap: a week. A reader that is away for longer is configured by hand, or when it is back.
+const LONGEST_OVERLAP_SECONDS: u64 = 7 * 24 * 3_600;
+
+/// Another secret for a reader that calls over HTTP.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateBody {
+    /// How long the one before is still good.
+    #[serde(default = "ten_minutes")]
+    pub overlap_seconds: u64,
+}
+
+fn ten_minutes() -> u64 {
+    600
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Rotated {
+    /// Until when the secret before is good.
+    pub overlap_ends: Timestamp,
+}
+
+pub(super) async fn rotate(
+    State(host): State<Arc<Host>>,
+    Path(name): Path<ReaderName>,
+    Body(body): Body<RotateBody>,
+) -> Result<Json<Rotated>, ApiError> {
+    // The reader is not removed meanwhile.
+    let _applying = host.applying.lock().await;
+    let spec = find(&host, &name)?;
+    if !calls_over_http(&host, &spec) {
+        let words = format!("reader {name} does not call over HTTP: it has no callback address to rotate");
+        return Err(ApiError::refused(words));
+    }
+    if body.overlap_seconds > LONGEST_OVERLAP_SECONDS {
+        let words = format!("overlap_seconds may be 0 to {LONGEST_OVERLAP_SECONDS}, which is a week");
+        return Err(ApiError::refused(words));
+    }
+    let overlap_ends = host.services.calls.rotate(&spec, Duration::from_secs(body.overlap_seconds)).await?;
+    // Its driver is told the new address and configures the reader with it.
+    host.sessions.restart(&name).await;
+    Ok(Json(Rotated { overlap_ends }))
 }
 
 #[cfg(test)]

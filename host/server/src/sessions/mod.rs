@@ -40,7 +40,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::{dial::with_port, listen::Listeners};
+pub use self::{
+    dial::with_port,
+    listen::Listeners,
+    refused::{Refused, Tell},
+    throttle::{Flood, Meter},
+};
 pub use status::{Phase, ReaderStatus};
 
 use self::{listen::Place, reader::ReaderTask, status::StatusCell};
@@ -184,6 +189,15 @@ impl Sessions {
             task.run(place).await
         });
         Running { spec: Arc::clone(spec), stop, task, commands, status }
+    }
+
+    /// Ends a reader's session in an orderly way and starts another: something that it was told at its start has changed.
+    pub async fn restart(&self, reader: &ReaderName) {
+        let changing = self.changing.lock().await;
+        let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(session) = running.remove(reader).filter(|_| !changing.stopped) else { return };
+        session.stop.cancel();
+        running.insert(reader.clone(), self.start(&session.spec, Some(session.task)));
     }
 
     /// Ends all sessions in an orderly way: cards already shown get their verdict, connections are closed.

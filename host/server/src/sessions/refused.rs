@@ -10,7 +10,7 @@ use std::{
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// The addresses told of lately.
-pub(super) struct Refused {
+pub struct Refused {
     most: usize,
     told: HashMap<IpAddr, Told>,
     /// Refusals that no event told of, of addresses that are not listed.
@@ -27,7 +27,7 @@ struct Told {
 
 /// What to tell.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Tell {
+pub enum Tell {
     /// Of this caller, and of so many of the same address that were not told of before.
     This { before: u64 },
     /// Of so many callers from other addresses than those told of.
@@ -36,12 +36,12 @@ pub(super) enum Tell {
 
 impl Refused {
     /// Lists this many addresses at most.
-    pub(super) fn new(most: usize) -> Self {
+    pub fn new(most: usize) -> Self {
         Self { most, told: HashMap::new(), unlisted: 0, unlisted_told: None }
     }
 
     /// A caller from this address was refused. None: nothing is to be told now.
-    pub(super) fn caller(&mut self, address: IpAddr, now: Instant) -> Option<Tell> {
+    pub fn caller(&mut self, address: IpAddr, now: Instant) -> Option<Tell> {
         let is_recent = |at: Instant| now.duration_since(at) < TELL_EVERY;
         if let Some(told) = self.told.get_mut(&address) {
             if is_recent(told.at) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// An allowance that fills up evenly: some at once, then so much a second.
-pub(super) struct Meter {
+pub struct Meter {
     /// What one unit costs.
     each: Duration,
     /// How far it may run ahead.
@@ -16,40 +16,40 @@ pub(super) struct Meter {
 
 impl Meter {
     /// `amount` in each `period`; `burst` at once.
-    pub(super) fn new(amount: u64, period: Duration, burst: u64) -> Self {
+    pub fn new(amount: u64, period: Duration, burst: u64) -> Self {
         let each = period.div_f64(f64::from(u32::try_from(amount.max(1)).unwrap_or(u32::MAX)));
         let burst = each.saturating_mul(u32::try_from(burst).unwrap_or(u32::MAX));
         Self { each, burst, paid: Instant::now() }
     }
 
     /// Takes so much, whether or not it is allowed yet.
-    pub(super) fn take(&mut self, amount: u64) {
+    pub fn take(&mut self, amount: u64) {
         let cost = self.each.saturating_mul(u32::try_from(amount).unwrap_or(u32::MAX));
         let from = self.paid.max(Instant::now());
         self.paid = from.checked_add(cost).unwrap_or(from);
     }
 
     /// When more may be taken; none: now.
-    pub(super) fn wait(&self) -> Option<Instant> {
+    pub fn wait(&self) -> Option<Instant> {
         let ahead = self.paid.saturating_duration_since(Instant::now());
         if ahead.is_zero() || ahead < self.burst { None } else { self.paid.checked_sub(self.burst).or(Some(self.paid)) }
     }
 }
 
 /// A flood from its first crossing of a bound until the reader has been calm for a while.
-pub(super) struct Flood {
+pub struct Flood {
     calm: Duration,
     /// When it began, and when a bound was crossed last.
     since: Option<(Instant, Instant)>,
 }
 
 impl Flood {
-    pub(super) fn new(calm_ms: u64) -> Self {
+    pub fn new(calm_ms: u64) -> Self {
         Self { calm: Duration::from_millis(calm_ms), since: None }
     }
 
     /// A bound was crossed. True: a flood begins.
-    pub(super) fn crossed(&mut self) -> bool {
+    pub fn crossed(&mut self) -> bool {
         let now = Instant::now();
         let begins = self.since.is_none();
         self.since = Some((self.since.map_or(now, |(began, _)| began), now));
@@ -57,12 +57,12 @@ impl Flood {
     }
 
     /// When to look whether it is over; none while there is no flood.
-    pub(super) fn over_at(&self) -> Option<Instant> {
+    pub fn over_at(&self) -> Option<Instant> {
         self.since.map(|(_, last)| last + self.calm)
     }
 
     /// How long it lasted, if it is over now.
-    pub(super) fn over(&mut self) -> Option<Duration> {
+    pub fn over(&mut self) -> Option<Duration> {
         let (began, last) = self.since?;
         if last.elapsed() < self.calm {
             return None;
@@ -72,7 +72,7 @@ impl Flood {
     }
 
     /// How long it lasted, if there is one: nothing more is taken of the reader.
-    pub(super) fn end(&mut self) -> Option<Duration> {
+    pub fn end(&mut self) -> Option<Duration> {
         self.since.take().map(|(began, last)| last - began)
     }
 }

@@ -31,7 +31,12 @@ pub struct Entered {
 
 impl Crowd {
     pub fn new(limits: &CallerLimits) -> Self {
-        Self { most: size(limits.at_once), most_of_one: size(limits.at_once_per_address), inside: Mutex::default() }
+        Self::of(size(limits.at_once), size(limits.at_once_per_address))
+    }
+
+    /// So many in all, so many from one address.
+    pub fn of(most: usize, most_of_one: usize) -> Self {
+        Self { most, most_of_one, inside: Mutex::default() }
     }
 
     /// A place for one more from this address; none where all, or all of this address, are taken.

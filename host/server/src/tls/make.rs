@@ -48,7 +48,7 @@ fn names(config: &Config) -> Vec<String> {
     if names.is_empty() {
         names.extend(host_name());
         names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
-        let listens = [Some(config.http.listen), Some(config.ipp.listen), config.ipps.listen];
+        let listens = [Some(config.http.listen), Some(config.ipp.listen), config.ipps.listen, config.readers.listen];
         let addresses = listens.into_iter().flatten().map(|address| address.ip());
         names.extend(addresses.filter(|address| !address.is_unspecified()).map(|address| address.to_string()));
     }

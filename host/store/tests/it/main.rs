@@ -29,4 +29,5 @@ mod peer;
 #[allow(dead_code, unreachable_pub, reason = "the end-to-end tests use the rest")]
 mod postgres;
 mod retention;
+mod secrets;
 mod store;
