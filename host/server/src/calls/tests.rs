@@ -369,36 +369,47 @@ async fn what_is_too_large_or_too_slow_is_refused() {
     }
 }
 
+/// Callers from another address that begin to say something, on the plain listener and over TLS, and never end.
+async fn slow_senders(here: &Here, many: u16) -> Vec<TcpStream> {
+    let mut slow = Vec::new();
+    for n in 0..many {
+        let (to, said) = if n % 2 == 0 { (here.plain, &b"GET /r/AAAA"[..]) } else { (here.tls, &b"\x16\x03\x01"[..]) };
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 3], 0))).unwrap();
+        let mut stream = socket.connect(to).await.unwrap();
+        // Those beyond the bound may be closed already.
+        let _ = stream.write_all(said).await;
+        slow.push(stream);
+    }
+    slow
+}
+
 #[tokio::test]
 async fn slow_senders_by_the_hundred_hold_up_nobody_else() {
-    let bounds =
-        CallLimits { connections: 64, connections_per_address: 16, request_ms: 5_000, ..CallLimits::default() };
     let here = Here::with(|config| {
-        config.readers.bounds = bounds;
-        config.callers.greeting_ms = 5_000;
+        let bounds = &mut config.readers.bounds;
+        (bounds.connections, bounds.connections_per_address) = (64, 16);
+        // Longer than this test waits: what helps is that they leave room.
+        (bounds.request_ms, config.callers.greeting_ms) = (600_000, 600_000);
     })
     .await;
     let _session = here.echo("r");
     let url = here.url("r").await;
     let plain = url.replace(&format!("https://{}", here.tls), &format!("http://{}", here.plain));
-    let mut slow = Vec::new();
-    for n in 0..300_u16 {
-        let to = if n % 2 == 0 { here.plain } else { here.tls };
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(SocketAddr::from(([127, 0, 0, 3], 0))).unwrap();
-        let mut stream = socket.connect(to).await.unwrap();
-        // Those beyond the bound may be closed already.
-        let _ = stream.write_all(if n % 2 == 0 { b"GET /r/AAAA" } else { b"\x16\x03\x01" }).await;
-        slow.push(stream);
-    }
-    let client = here.client(OWN);
+    let slow = slow_senders(&here, 300).await;
     for _ in 0..3 {
         for url in [&url, &plain] {
-            assert_eq!(client.get(url).send().await.unwrap().status().as_u16(), 202);
+            // A connection each.
+            assert_eq!(here.client(OWN).get(url).send().await.unwrap().status().as_u16(), 202);
         }
     }
-    // Each of them is let go in the end, whether or not it was let in.
-    for mut stream in slow {
+    drop(slow);
+}
+
+#[tokio::test]
+async fn slow_senders_give_their_places_back() {
+    let here = Here::with(|config| (config.readers.bounds.request_ms, config.callers.greeting_ms) = (500, 500)).await;
+    for mut stream in slow_senders(&here, 20).await {
         let mut rest = Vec::new();
         let _ = tokio::time::timeout(LONG, stream.read_to_end(&mut rest)).await.unwrap();
     }
