@@ -313,7 +313,9 @@ impl SpringCore {
                 "dropped what is no JSON object; is the reader's register 02A0 set to JSON (00xxxx02xx), and is this its port?"
             }
             Trouble::Unknown => "dropped a message that is neither a card nor a status",
-            Trouble::BadNumber => "dropped a card whose `TagId` is empty, longer than 512 characters or no printable text",
+            Trouble::BadNumber => {
+                "dropped a card whose `TagId` is empty, longer than 512 characters or no printable text"
+            }
             Trouble::NotPost => "refused a call that is no POST; is it the reader that calls this address?",
             Trouble::Flood => "dropped a card: too many wait for their verdict; is this a card reader?",
             Trouble::Restarted => return out.log("info", "the reader started anew"),

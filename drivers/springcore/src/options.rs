@@ -119,7 +119,9 @@ fn lights(mode: Mode) -> Mode {
     VERDICTS.iter().fold(mode, |mode, Told(_, key, when, welcome)| {
         let usual = if *welcome { "welcome" } else { "refused" };
         mode.setting(
-            Setting::text(key).title(key).help(&format!("Command when {when}. Not given: that of `{usual}`. Empty: none.")),
+            Setting::text(key)
+                .title(key)
+                .help(&format!("Command when {when}. Not given: that of `{usual}`. Empty: none.")),
         )
     })
 }

@@ -89,7 +89,8 @@ impl Standing {
 
     pub(crate) fn load(loader: &mut Loader<'_>) -> Result<Self, Fault> {
         let health = HEALTHS.get(loader.number::<usize>()?).copied();
-        let health = health.ok_or_else(|| Fault::new("bad-state", "the saved state has a health that does not exist"))?;
+        let health =
+            health.ok_or_else(|| Fault::new("bad-state", "the saved state has a health that does not exist"))?;
         let (untold, again_at) = (loader.flag()?, loader.number()?);
         let mut facts: [String; 3] = Default::default();
         for fact in &mut facts {

@@ -18,7 +18,16 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
         r#"{"State":"online,ready","Uptime":"3:1.0"}"#,
         r#"{"a":"}{\"","TagId":"1","b":[{}]}"#,
         r#"{"TagId":"04","Move":"Remove"}"#,
-        "{}", "{", "}", "[", "]", "\"", "\\", "\r\n", "\"TagId\":", "\u{e9}",
+        "{}",
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        "\\",
+        "\r\n",
+        "\"TagId\":",
+        "\u{e9}",
     ];
     let piece = prop_oneof![
         4 => prop::sample::select(known.to_vec()).prop_map(|text| text.as_bytes().to_vec()),
