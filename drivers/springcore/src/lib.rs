@@ -28,6 +28,9 @@ cardinal_sdk::driver!(SpringCore);
 const LIGHT_TIMER: Id = 1;
 /// The reader should have called.
 const SILENCE_TIMER: Id = 2;
+/// How long a message over TCP may pause: it is a few hundred bytes that leave at once. What came before a longer pause was
+/// cut, and must not swallow the next message.
+const LONGEST_PAUSE: Millis = 5_000;
 /// How many cards may wait for their verdict over TCP. A host gives no more bytes once 16 wait, and 256 at a time at most,
 /// which is 20 of the shortest events: a host that does so loses none here.
 const MOST_WAITING: u32 = 64;
@@ -39,6 +42,8 @@ pub struct SpringCore {
     options: Options,
     /// TCP: the message so far.
     framing: Framing,
+    /// TCP: when bytes came last.
+    heard_at: Millis,
     /// TCP: cards without a verdict, and the last one's id.
     waiting: u32,
     last_swipe: Id,
@@ -93,6 +98,7 @@ impl Driver for SpringCore {
         let mut session = Self {
             options: Options::new(&context)?,
             framing: Framing::default(),
+            heard_at: 0,
             waiting: 0,
             last_swipe: 0,
             swipes: Swipes::default(),
@@ -140,6 +146,7 @@ impl Driver for SpringCore {
         let uptime = self.uptime.map_or((0, 0), |uptime| (uptime.starts, uptime.millis));
         let saver = Saver::new(1)
             .bytes(self.framing.unfinished())
+            .number(self.heard_at)
             .number(self.waiting)
             .number(self.last_swipe)
             .flag(self.lit_until.is_some())
@@ -159,6 +166,7 @@ impl SpringCore {
         let mut loader = Loader::new(saved, 1)?;
         self.framing = Framing::resumed(loader.bytes()?)
             .ok_or_else(|| Fault::new("bad-state", "the saved state has a message that is whole"))?;
+        self.heard_at = loader.number()?;
         self.waiting = loader.number()?;
         self.last_swipe = loader.number()?;
         let (is_lit, until) = (loader.flag()?, loader.number()?);
@@ -207,6 +215,11 @@ impl SpringCore {
     // TCP --------------------------------------------------------------------------------------------------------------
 
     fn received(&mut self, now: Millis, bytes: &[u8], out: &mut Outputs) {
+        let pause = now.saturating_sub(std::mem::replace(&mut self.heard_at, now));
+        if pause > LONGEST_PAUSE && !self.framing.unfinished().is_empty() {
+            self.framing = Framing::default();
+            self.tell(now, Trouble::NotJson, out);
+        }
         for &byte in bytes {
             match self.framing.byte(byte, self.options.message_length) {
                 None => {}
@@ -258,7 +271,7 @@ impl SpringCore {
         match self.swipes.take(call.id, card.key) {
             Taken::New(swipe) => out.card(shown(swipe, card)),
             Taken::Again => {}
-            Taken::Decided(verdict) => out.answer(call.id, commanding(self.options.command_for(verdict))),
+            Taken::Decided(verdict) => self.answer(now, call.id, verdict, out),
             Taken::Full => {
                 self.tell(now, Trouble::Flood, out);
                 out.answer(call.id, Response::new(503).header("retry-after", "1"));
@@ -284,19 +297,24 @@ impl SpringCore {
 
     fn decided(&mut self, now: Millis, verdict: &Verdict, out: &mut Outputs) {
         let place = Options::verdict(&verdict.code);
-        let command = self.options.command_for(place);
-        let goes_off = !command.is_empty() && !self.options.idle.is_empty() && self.options.light > 0;
         if self.options.http {
             for call in self.swipes.decide(verdict.swipe, place) {
-                out.answer(call, commanding(command));
-                self.lit_until = goes_off.then(|| now.saturating_add(self.options.light));
+                self.answer(now, call, place, out);
             }
             return;
         }
         self.waiting = self.waiting.saturating_sub(1);
-        out.send(self.options.on_the_wire(command));
-        if goes_off {
+        out.send(self.options.on_the_wire(self.options.command_for(place)));
+        if self.options.lights_up(place) {
             out.set_timer(LIGHT_TIMER, self.options.light);
+        }
+    }
+
+    /// HTTP: the command for the verdict of this place.
+    fn answer(&mut self, now: Millis, call: Id, verdict: usize, out: &mut Outputs) {
+        out.answer(call, commanding(self.options.command_for(verdict)));
+        if self.options.lights_up(verdict) {
+            self.lit_until = Some(now.saturating_add(self.options.light));
         }
     }
 

@@ -195,6 +195,11 @@ impl Options {
         self.commands.get(verdict).map_or("", String::as_str)
     }
 
+    /// Whether what the reader is told for this verdict is to be ended later.
+    pub(crate) fn lights_up(&self, verdict: usize) -> bool {
+        self.light > 0 && !self.idle.is_empty() && !self.command_for(verdict).is_empty()
+    }
+
     /// What an operator asks for by hand.
     pub(crate) fn command_named(&self, name: &str) -> &str {
         match name {
