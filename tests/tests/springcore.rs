@@ -34,7 +34,7 @@ async fn shows(reader: &TcpReader, card: &str) -> String {
     let before = reader.record().commands().len();
     reader.tap(&Tag::new(card)).await.unwrap();
     let record = until(reader, |record| record.commands().len() > before).await;
-    record.commands()[before].to_string()
+    record.commands().get(before).unwrap().to_string()
 }
 
 #[tokio::test]

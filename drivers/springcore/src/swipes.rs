@@ -130,13 +130,14 @@ mod tests {
 
     #[test]
     fn the_oldest_decided_swipe_makes_room() {
+        let most = u32::try_from(MOST).unwrap();
         let mut swipes = Swipes::default();
-        for call in 1..=MOST as u32 {
+        for call in 1..=most {
             assert_eq!(swipes.take(call, Some(call.into())), Taken::New(call));
         }
         assert_eq!(swipes.take(99, Some(99)), Taken::Full);
         assert_eq!(swipes.decide(2, 0), [2]);
-        assert_eq!(swipes.take(99, Some(99)), Taken::New(MOST as u32 + 1));
+        assert_eq!(swipes.take(99, Some(99)), Taken::New(most + 1));
         assert_eq!(swipes.take(98, Some(2)), Taken::Full, "forgotten");
     }
 }
