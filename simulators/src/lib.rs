@@ -5,7 +5,9 @@
 //! would be seen by nobody.
 //!
 //! - [`generic`]: a terminal of Generic mode, card numbers over plain TCP.
+//! - [`springcore`]: a SpringCard reader, JSON over TCP or HTTP.
 //! - [`typing`]: cards typed by a person.
 
 pub mod generic;
+pub mod springcore;
 pub mod typing;

@@ -21,12 +21,14 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Generic(command::generic::Arguments),
+    Springcore(command::springcore::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Generic(arguments) => command::generic::run(arguments).await,
+        Command::Springcore(arguments) => command::springcore::run(arguments).await,
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

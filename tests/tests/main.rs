@@ -27,6 +27,7 @@ mod printers;
 mod queues;
 mod restart;
 mod sessions;
+mod springcore;
 mod swipe;
 mod tls;
 mod traps;

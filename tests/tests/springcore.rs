@@ -1,0 +1,71 @@
+//! A SpringCard reader over TCP: a card is shown, and the reader is told what became of it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use cardinal_domain::event::EventKind;
+use cardinal_simulators::springcore::{Record, Tag, TcpReader};
+use cardinal_tests::{
+    document,
+    host::Host,
+    ipp_client, program,
+    site::{folder_site, of_driver},
+    wait::LIMIT,
+};
+
+/// A host with the driver, and a reader that it is connected with.
+async fn connected(settings: &str) -> (Host, TcpReader) {
+    let host = Host::start().await;
+    let driver = program::component("cardinal-springcore");
+    host.cli_with(&["driver", "install", driver.to_str().unwrap()]).await.ok();
+    let reader = TcpReader::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+    let site = folder_site().replace("4711", "047DAE02C84080");
+    let springcore = of_driver("cardinal/springcore", "springcore-tcp", "r", reader.address(), settings);
+    host.apply(&(site + &springcore)).await;
+    until(&reader, |record| record.host.is_some()).await;
+    (host, reader)
+}
+
+async fn until(reader: &TcpReader, wish: impl FnMut(&Record) -> bool + Send) -> Record {
+    reader.wait_for(LIMIT, wish).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Shows a card and gives what the reader is told next, in words.
+async fn shows(reader: &TcpReader, card: &str) -> String {
+    let before = reader.record().commands().len();
+    reader.tap(&Tag::new(card)).await.unwrap();
+    let record = until(reader, |record| record.commands().len() > before).await;
+    record.commands().get(before).unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_known_card_is_green_and_prints_and_an_unknown_one_is_red() {
+    // The light is not put out within this test.
+    let (host, reader) = connected("light_ms = 600000").await;
+    ipp_client::print(&host.queue("find-me"), "ada", &document::hello()).await;
+
+    assert_eq!(shows(&reader, "047DAE02C84080").await, "LED green, RGB LED 00FF00, beep 100 ms");
+    assert_eq!(document::out(&host.folder().join("delivered"), 1).await, [document::hello()]);
+    assert_eq!(shows(&reader, "DEADBEEF").await, "LED red, RGB LED FF0000, beep 500 ms");
+    host.api().event(EventKind::CardUnknown).await;
+    // Nothing is left to print.
+    assert_eq!(shows(&reader, "047DAE02C84080").await, "LED red, RGB LED FF0000, beep 500 ms");
+
+    let (events, log) = (host.cli("event list --json --limit 10000").await.ok(), host.log());
+    for number in ["047DAE02C84080", "DEADBEEF"] {
+        assert!(!events.contains(number) && !log.contains(number), "{number} stands in the events or the log");
+    }
+}
+
+#[tokio::test]
+async fn the_light_goes_off_and_a_reader_that_lost_power_is_found_again() {
+    let (_host, mut reader) = connected("light_ms = 100\nkeepalive_seconds = 1").await;
+    shows(&reader, "DEADBEEF").await;
+    let record = until(&reader, |record| record.commands().len() == 2).await;
+    assert_eq!(record.commands()[1].to_string(), "sequence 5 (lights off)");
+
+    reader.restart().await;
+    until(&reader, |record| record.connections() == 2 && record.host.is_some()).await;
+    // Rubbish and a cut message before it cost no card.
+    reader.send(b"\xff\xfe{\"TagId\":\"04\r\n").await.unwrap();
+    assert!(shows(&reader, "DEADBEEF").await.starts_with("LED red"));
+}
