@@ -12,7 +12,7 @@ use super::{
     rotate::Rotate,
 };
 use crate::{
-    http::{CommandBody, ReaderView},
+    http::{Callback, CommandBody, ReaderView},
     sessions::Phase,
 };
 
@@ -23,6 +23,7 @@ Examples:
   cardinal reader set floor-2-east driver=cardinal/generic mode=generic address=10.0.0.21:7778 device=floor-2-east
   cardinal reader set floor-2-east settings.keepalive_seconds=10
   cardinal reader command floor-2-east beep
+  cardinal reader callback floor-2-east                # a secret: whoever has it can show cards there
   cardinal reader rotate floor-2-east --overlap 1h";
 
 #[derive(Debug, Subcommand)]
@@ -42,6 +43,10 @@ pub(super) enum Action {
         #[arg(value_name = "KEY=VALUE")]
         arguments: Vec<String>,
     },
+    /// The secret address that a reader over HTTP calls, for a device on which it has to be typed
+    Callback {
+        name: String,
+    },
     Rotate(Rotate),
 }
 
@@ -52,6 +57,11 @@ impl Action {
             Self::Show { name } => show(client, &name).await,
             Self::Set(set) => set.run(client, "reader").await,
             Self::Remove(remove) => remove.run(client, "reader").await,
+            Self::Callback { name } => {
+                let path = format!("reader/{name}/callback");
+                let callback: Callback = client.get(&path).await?;
+                if client.json { output::json(&callback) } else { say!("{}", callback.url) }
+            }
             Self::Rotate(rotate) => rotate.run(client).await,
             Self::Command { name, command, arguments } => {
                 let pair = |text: &String| {

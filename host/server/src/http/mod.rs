@@ -32,7 +32,7 @@ pub use self::{
     jobs::{JobQuery, ReleaseBody},
     listener::{ListenerLimits, Requests, bind, serve},
     printers::PrinterView,
-    readers::{CommandBody, ReaderView, RotateBody, Rotated},
+    readers::{Callback, CommandBody, ReaderView, RotateBody, Rotated},
     site::{Applied, ApplyQuery},
 };
 use cardinal_domain::bounds::size;
@@ -54,6 +54,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/api/v1/reader/{name}/command", post(readers::command))
         .route("/api/v1/device", get(devices::list))
         .route("/api/v1/device/{name}", get(devices::show))
+        .route("/api/v1/reader/{name}/callback", get(readers::callback))
         .route("/api/v1/reader/{name}/rotate", post(readers::rotate))
         .route("/api/v1/printer", get(printers::list))
         .route("/api/v1/printer/{name}", get(printers::show))

@@ -18,6 +18,7 @@ use super::{
     extract::{Body, Path},
 };
 use crate::{
+    calls::CallsError,
     host::Host,
     sessions::{Command, ReaderStatus},
 };
@@ -138,6 +139,34 @@ pub struct Rotated {
     pub overlap_ends: Timestamp,
 }
 
+/// The address that a reader calls, for a device on which a person has to type it. It holds the reader's secret.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Callback {
+    pub url: String,
+}
+
+/// Tells the address, to whoever may give the reader another one anyway.
+pub(super) async fn callback(
+    State(host): State<Arc<Host>>,
+    Path(name): Path<ReaderName>,
+) -> Result<Json<Callback>, ApiError> {
+    let spec = calling(&host, &name)?;
+    let url = host.services.calls.url(&spec.name).await.map_err(|error| match error {
+        CallsError::Store(error) => ApiError::from(error),
+        other => ApiError::refused(other.to_string()),
+    })?;
+    Ok(Json(Callback { url }))
+}
+
+fn calling(host: &Host, name: &ReaderName) -> Result<Arc<Reader>, ApiError> {
+    let spec = find(host, name)?;
+    if calls_over_http(host, &spec) {
+        Ok(spec)
+    } else {
+        Err(ApiError::refused(format!("reader {name} does not call over HTTP: it has no callback address")))
+    }
+}
+
 pub(super) async fn rotate(
     State(host): State<Arc<Host>>,
     Path(name): Path<ReaderName>,
@@ -145,11 +174,7 @@ pub(super) async fn rotate(
 ) -> Result<Json<Rotated>, ApiError> {
     // The reader is not removed meanwhile.
     let _applying = host.applying.lock().await;
-    let spec = find(&host, &name)?;
-    if !calls_over_http(&host, &spec) {
-        let words = format!("reader {name} does not call over HTTP: it has no callback address to rotate");
-        return Err(ApiError::refused(words));
-    }
+    let spec = calling(&host, &name)?;
     if body.overlap_seconds > LONGEST_OVERLAP_SECONDS {
         let words = format!("overlap_seconds may be 0 to {LONGEST_OVERLAP_SECONDS}, which is a week");
         return Err(ApiError::refused(words));
