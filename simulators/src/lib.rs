@@ -5,7 +5,9 @@
 //! would be seen by nobody.
 //!
 //! - [`generic`]: a terminal of Generic mode, card numbers over plain TCP.
+//! - [`rfideas_241`]: an RF IDeas Ethernet 241 in client mode, configured over HTTP and calling by HTTPS.
 //! - [`typing`]: cards typed by a person.
 
 pub mod generic;
+pub mod rfideas_241;
 pub mod typing;

@@ -21,12 +21,15 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Generic(command::generic::Arguments),
+    #[command(name = "rfideas-241")]
+    RfIdeas241(command::rfideas_241::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Generic(arguments) => command::generic::run(arguments).await,
+        Command::RfIdeas241(arguments) => command::rfideas_241::run(arguments).await,
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

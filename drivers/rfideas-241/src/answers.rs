@@ -28,23 +28,32 @@ pub(crate) fn page(outcome: Result<Response, Fault>, options: &Options) -> Resul
             return Err(format!("the reader wants a login (HTTP {}): set `user` and `password`", response.status));
         }
         404 => {
-            return Err("the reader has no such page (HTTP 404): adapt the requests in the settings to this reader".to_owned());
+            return Err(
+                "the reader has no such page (HTTP 404): adapt the requests in the settings to this reader".to_owned()
+            );
         }
-        status => return Err(format!("the reader answered with an error (HTTP {status}): is it well? Restart it if not")),
+        status => {
+            return Err(format!("the reader answered with an error (HTTP {status}): is it well? Restart it if not"));
+        }
     }
     if response.body.len() > LONGEST_PAGE {
         return Err(endless());
     }
     let page = String::from_utf8_lossy(&response.body).into_owned();
     if options.login_pattern.as_ref().is_some_and(|pattern| pattern.is_match(&page)) {
-        return Err("the reader answered with a login page: set `user` and `password`, or `login_pattern` if it is none".to_owned());
+        return Err(
+            "the reader answered with a login page: set `user` and `password`, or `login_pattern` if it is none"
+                .to_owned(),
+        );
     }
     Ok(page)
 }
 
 fn failed(code: &str, options: &Options) -> String {
     match code {
-        "refused" => "the reader takes no connection: is it switched on, its address right, and is it in client mode?".to_owned(),
+        "refused" => {
+            "the reader takes no connection: is it switched on, its address right, and is it in client mode?".to_owned()
+        }
         "timeout" => "the reader does not answer in time: is it switched on, and is its address right?".to_owned(),
         "tls" if options.tls => "no HTTPS with the reader: it may want plain HTTP, then leave `tls` out".to_owned(),
         "too-large" => endless(),

@@ -52,7 +52,9 @@ mod tests {
 
     #[test]
     fn parts_are_numbers() {
-        for (earlier, later) in [("2.03", "2.04"), ("2.04", "2.10"), ("1.99", "2.04"), ("2", "2.04"), ("2.04", "2.04.1")] {
+        for (earlier, later) in
+            [("2.03", "2.04"), ("2.04", "2.10"), ("1.99", "2.04"), ("2", "2.04"), ("2.04", "2.04.1")]
+        {
             assert!(is_before(earlier, later), "{earlier} {later}");
             assert!(!is_before(later, earlier), "{later} {earlier}");
         }

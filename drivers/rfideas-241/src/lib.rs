@@ -154,7 +154,8 @@ impl RfIdeas241 {
     fn decided(&mut self, now: Millis, verdict: &Verdict, out: &mut Outputs) {
         let answer = self.options.answer_to(&verdict.code, &verdict.message);
         let until = now.saturating_add(self.options.same_swipe);
-        for call in self.swipes.decided(now, verdict.swipe, &answer, until) {
+        let Some(calls) = self.swipes.decided(now, verdict.swipe, &answer, until) else { return };
+        for call in calls {
             out.answer(call, answer.clone());
         }
         if self.options.same_swipe > 0 {

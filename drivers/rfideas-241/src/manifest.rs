@@ -32,12 +32,7 @@ pub(crate) const REPLIES: [(&str, &str, &str, &str); 8] = [
     ("denied", "on_denied", "403 denied", "the user may not use the device"),
     ("enter-pin", "on_enter_pin", "200 enter-pin", "a PIN is wanted"),
     ("registered", "on_registered", "200 registered", "the card now belongs to its owner"),
-    (
-        "failed",
-        "on_failed",
-        "503 failed",
-        "Cardinal could not decide, or decided something this driver does not know",
-    ),
+    ("failed", "on_failed", "503 failed", "Cardinal could not decide, or decided something this driver does not know"),
 ];
 
 /// What stands at the end of a help about something that only hardware could confirm.

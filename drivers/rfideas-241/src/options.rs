@@ -51,9 +51,7 @@ impl Options {
             return Err(invalid("card_parameter", "must not be empty"));
         }
         let words = Words::new(callback, card_path, card_parameter)?;
-        let request = |key: &str, template: &str| {
-            Request::parse(template, &words).map_err(|why| invalid(key, &why))
-        };
+        let request = |key: &str, template: &str| Request::parse(template, &words).map_err(|why| invalid(key, &why));
         let configure = given(settings, "configure", &CONFIGURE);
         let patterns = given(settings, "check_pattern", &CHECK)
             .map(|template| words.fill(template, regex_lite::escape).map_err(|why| invalid("check_pattern", &why)))
@@ -89,7 +87,10 @@ impl Options {
             version_pattern: version_pattern(settings)?,
             minimum_firmware: match settings.text("minimum_firmware")? {
                 "" => None,
-                text => Some(Firmware::parse(text).ok_or_else(|| invalid("minimum_firmware", "must be a version such as 2.04"))?),
+                text => Some(
+                    Firmware::parse(text)
+                        .ok_or_else(|| invalid("minimum_firmware", "must be a version such as 2.04"))?,
+                ),
             },
             card_method: settings.text("card_method")?.to_owned(),
             card_path: card_path.to_owned(),
@@ -132,9 +133,11 @@ impl Reply {
         let reply = settings.text(key)?;
         let (status, text) = reply.split_once(' ').unwrap_or((reply, ""));
         let form = "must be a status of HTTP from 200 to 599 and a text, such as `200 released`";
-        let status = status.parse().ok().filter(|status| (200..=599).contains(status)).ok_or_else(|| invalid(key, form))?;
-        fill(text, |name| matches!(name, "verdict" | "message").then(String::new))
-            .map_err(|name| invalid(key, &format!("has {{{name}}}, which means nothing; there are {{verdict}} and {{message}}")))?;
+        let status =
+            status.parse().ok().filter(|status| (200..=599).contains(status)).ok_or_else(|| invalid(key, form))?;
+        fill(text, |name| matches!(name, "verdict" | "message").then(String::new)).map_err(|name| {
+            invalid(key, &format!("has {{{name}}}, which means nothing; there are {{verdict}} and {{message}}"))
+        })?;
         Ok(Self { status, text: text.to_owned() })
     }
 }

@@ -180,7 +180,9 @@ impl Rounds {
         }
         if let Some(minimum) = options.minimum_firmware.as_ref().filter(|minimum| firmware.is_before(minimum)) {
             let (has, needed) = (firmware.text(), minimum.text());
-            return Err(format!("firmware {has} is too old, {needed} or later is needed: update the reader's firmware"));
+            return Err(format!(
+                "firmware {has} is too old, {needed} or later is needed: update the reader's firmware"
+            ));
         }
         self.firmware_known = true;
         Ok(())
@@ -218,7 +220,8 @@ impl Rounds {
             out.warn("the reader's configuration had changed; it was repaired");
         }
         // Until the next check, so that somebody sees it.
-        let reason = "the configuration had changed: repaired. If this comes again, look who else configures this reader";
+        let reason =
+            "the configuration had changed: repaired. If this comes again, look who else configures this reader";
         self.passed("degraded", reason, options, out);
     }
 

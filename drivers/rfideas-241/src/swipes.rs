@@ -80,10 +80,11 @@ impl Swipes {
         }
     }
 
-    /// A swipe is decided; gives the calls that are to be answered so. Until `until` its repetitions are.
-    pub(crate) fn decided(&mut self, now: Millis, id: Id, answer: &Response, until: Millis) -> Vec<Id> {
+    /// A swipe is decided; gives the calls that are to be answered so. Until `until` its repetitions are. None: no such
+    /// swipe waits.
+    pub(crate) fn decided(&mut self, now: Millis, id: Id, answer: &Response, until: Millis) -> Option<Vec<Id>> {
         let waiting = |swipe: &&mut Swipe| swipe.id == id && swipe.decided.is_none();
-        let Some(swipe) = self.swipes.iter_mut().find(waiting) else { return Vec::new() };
+        let swipe = self.swipes.iter_mut().find(waiting)?;
         swipe.decided = Some(Decided { answer: answer.clone(), until });
         let calls = std::mem::take(&mut swipe.calls);
         self.forget(now);
@@ -92,7 +93,7 @@ impl Swipes {
         {
             self.swipes.remove(oldest);
         }
-        calls
+        Some(calls)
     }
 
     /// Forgets what was decided long enough ago.

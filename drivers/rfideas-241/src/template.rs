@@ -26,7 +26,8 @@ impl Words {
             (matches!(scheme, "http" | "https") && !host.is_empty()).then_some((callback, scheme, host, port, path))
         });
         let Some((callback, scheme, host, port, path)) = parts else {
-            let message = "there is no address that the reader could call; does this host listen for readers over HTTPS?";
+            let message =
+                "there is no address that the reader could call; does this host listen for readers over HTTPS?";
             return Err(Fault::new("callback-missing", message));
         };
         let words = [
@@ -44,11 +45,12 @@ impl Words {
     /// The text with values in place of names, each written as `form` does. Braces around anything but lower-case letters
     /// and `_` stand for themselves. Fails on a name that means nothing, in words.
     pub(crate) fn fill(&self, template: &str, form: impl Fn(&str) -> String) -> Result<String, String> {
-        fill(template, |name| self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| form(value)))
-            .map_err(|name| {
+        fill(template, |name| self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| form(value))).map_err(
+            |name| {
                 let known: Vec<_> = self.0.iter().map(|(known, _)| format!("{{{known}}}")).collect();
                 format!("{{{name}}} means nothing; there are {}", known.join(", "))
-            })
+            },
+        )
     }
 }
 
@@ -59,7 +61,8 @@ pub(crate) fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> Re
     while let Some((before, after)) = rest.split_once('{') {
         filled.push_str(before);
         let name = after.split_once('}').filter(|(name, _)| {
-            name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+            name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
         });
         rest = match name {
             Some((name, after)) => {
@@ -96,13 +99,16 @@ impl Request {
         let path = words.fill(path, encoded)?;
         let parameter = |part: &str| {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            let plain = |text: &str| decoded(text).ok_or("has an escape that is none: % is followed by two digits 0-9, A-F");
+            let plain =
+                |text: &str| decoded(text).ok_or("has an escape that is none: % is followed by two digits 0-9, A-F");
             Ok(Pair::new(plain(name)?, words.fill(&plain(value)?, str::to_owned)?))
         };
         let query: Vec<Pair> =
             query.split('&').filter(|part| !part.is_empty()).map(parameter).collect::<Result<_, String>>()?;
         if path.chars().count() > LONGEST_PATH || query.len() > MOST_PARAMETERS {
-            return Err(format!("has a path longer than {LONGEST_PATH} characters or more than {MOST_PARAMETERS} names"));
+            return Err(format!(
+                "has a path longer than {LONGEST_PATH} characters or more than {MOST_PARAMETERS} names"
+            ));
         }
         Ok(Self { path, query })
     }
@@ -173,7 +179,8 @@ mod tests {
 
     #[test]
     fn a_request_is_split_and_its_values_are_not_read_again() {
-        let request = Request::parse("GET /a/{callback_path}?x=a%26b+c&url={callback}&save", &words("http://h/r/%41")).unwrap();
+        let request =
+            Request::parse("GET /a/{callback_path}?x=a%26b+c&url={callback}&save", &words("http://h/r/%41")).unwrap();
         assert_eq!(request.path, "/a/%2Fr%2F%2541");
         let query: Vec<_> = request.query.iter().map(|pair| (pair.key.as_str(), pair.value.as_str())).collect();
         assert_eq!(query, [("x", "a&b c"), ("url", "http://h/r/%41"), ("save", "")]);
@@ -184,8 +191,18 @@ mod tests {
         let words = words("https://h/r/abc");
         let many = format!("GET /?{}", "a=1&".repeat(65));
         let long = format!("GET /{}", "a".repeat(4_000));
-        for wrong in ["", "/config", "POST /config", "GET config", "GET /a b", "GET /a#b", "GET /?a=%4", "GET /?a=%ff", &many, &long]
-        {
+        for wrong in [
+            "",
+            "/config",
+            "POST /config",
+            "GET config",
+            "GET /a b",
+            "GET /a#b",
+            "GET /?a=%4",
+            "GET /?a=%ff",
+            &many,
+            &long,
+        ] {
             assert!(Request::parse(wrong, &words).is_err(), "{wrong}");
         }
     }
