@@ -10,6 +10,7 @@ use axum::{
     http::{
         Method, StatusCode,
         header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE},
+        request::Parts,
     },
     response::{IntoResponse as _, Response},
 };
@@ -130,18 +131,18 @@ impl Shared {
 
 /// Answers a request. Each has a connection of its own, as with a small device.
 pub(super) async fn answer(State(shared): State<Shared>, request: Request) -> Response {
-    let mut response = answer_of(&shared, &request).await;
+    let mut response = answer_of(&shared, &request.into_parts().0).await;
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
-async fn answer_of(shared: &Shared, request: &Request) -> Response {
+async fn answer_of(shared: &Shared, request: &Parts) -> Response {
     if shared.loses() {
         return std::future::pending().await;
     }
-    let asked = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
+    let asked = Query::<Vec<(String, String)>>::try_from_uri(&request.uri);
     let Ok(Query(asked)) = asked else { return StatusCode::BAD_REQUEST.into_response() };
-    let path = request.uri().path();
+    let path = request.uri.path();
     let names = asked.iter().map(|(name, _)| name.clone()).collect();
     shared.note(Event::Asked { path: path.to_owned(), names });
     let trouble = shared.lock().trouble.clone();
@@ -152,7 +153,7 @@ async fn answer_of(shared: &Shared, request: &Request) -> Response {
         return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic realm=\"reader\"")]).into_response();
     }
     let page = match path {
-        _ if request.method() != Method::GET => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        _ if request.method != Method::GET => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
         "/version" => format!("RF IDeas Ethernet 241 (simulated)\r\nFirmware: {}\r\n", shared.lock().firmware),
         "/config" => config(shared, &asked),
         _ => return StatusCode::NOT_FOUND.into_response(),
@@ -160,10 +161,10 @@ async fn answer_of(shared: &Shared, request: &Request) -> Response {
     ([(CONTENT_TYPE, "text/plain")], page).into_response()
 }
 
-fn let_in(shared: &Shared, request: &Request) -> bool {
+fn let_in(shared: &Shared, request: &Parts) -> bool {
     let Some((user, password)) = &shared.login else { return true };
     let wanted = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-    request.headers().get(AUTHORIZATION).is_some_and(|given| given.as_bytes() == wanted.as_bytes())
+    request.headers.get(AUTHORIZATION).is_some_and(|given| given.as_bytes() == wanted.as_bytes())
 }
 
 /// The page `/config`, after what these parameters say was done.
