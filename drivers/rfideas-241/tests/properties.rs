@@ -38,7 +38,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let card =
-        prop_oneof![8 => "471[1-3]", 1 => "\\PC{0,20}", 1 => Just("7".repeat(600)), 1 => Just("\u{0}".to_owned())];
+        prop_oneof![8 => "CARD[1-3]", 1 => "\\PC{0,20}", 1 => Just("7".repeat(600)), 1 => Just("\u{0}".to_owned())];
     let good = format!("mode=client\nscheme=https\nhost=h\nport=443\npath=/r/{SECRET}/card\nparameter=card\n");
     let page = prop_oneof![
         3 => Just("Firmware: 2.04".to_owned()),
@@ -64,9 +64,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Cards here have 471, and the address to call and whatever a reader should not see repeated have [`SECRET`].
+/// Cards here have CARD, and the address to call and whatever a reader should not see repeated have [`SECRET`].
 fn tells_nothing(text: &str) {
-    assert!(!text.contains(SECRET) && !text.contains("471"), "{text}");
+    assert!(!text.contains(SECRET) && !text.contains("CARD"), "{text}");
 }
 
 impl Host {
@@ -150,7 +150,7 @@ impl Host {
                 let swipe = if newest { self.swipes.pop_last() } else { self.swipes.pop_first() };
                 if let Some((swipe, _)) = swipe {
                     let code = VerdictCode::Released;
-                    self.give(Input::Verdict(Verdict { swipe, code, message: "471".to_owned() }));
+                    self.give(Input::Verdict(Verdict { swipe, code, message: "CARD".to_owned() }));
                 }
             }
             Step::CallEnded => {
@@ -200,7 +200,7 @@ proptest! {
     #[test]
     fn a_repeated_card_is_one_swipe(repeats in 1_usize..7, after in 0_usize..7) {
         let mut host = Host::new("2000");
-        let call = || Step::Call("GET", "/card", "card", "4711".to_owned());
+        let call = || Step::Call("GET", "/card", "card", "CARD1".to_owned());
         for _ in 0..repeats {
             host.take(call());
         }
