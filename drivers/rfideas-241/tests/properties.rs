@@ -71,13 +71,13 @@ fn tells_nothing(text: &str) {
 
 impl Host {
     fn new(same_swipe: &str) -> Self {
-        let manifest = Native::<RfIdeas241>::new().manifest().unwrap();
+        let mode = Native::<RfIdeas241>::new().manifest().unwrap().modes.remove(0);
         let value = |key: &str, default: &Option<String>| {
             if key == "same_swipe_ms" { Some(same_swipe.to_owned()) } else { default.clone() }
         };
-        let settings = manifest.modes[0].settings.iter();
+        let settings = mode.settings.iter();
         let context = Context {
-            mode: manifest.modes[0].id.clone(),
+            mode: mode.id.clone(),
             transport: "http".to_owned(),
             settings: settings.filter_map(|one| Some((one.key.clone(), value(&one.key, &one.default)?))).collect(),
             callback: Some(format!("https://h/r/{SECRET}")),
