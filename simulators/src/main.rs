@@ -21,6 +21,8 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Generic(command::generic::Arguments),
+    #[command(name = "rfideas-241")]
+    RfIdeas241(command::rfideas_241::Arguments),
     Springcore(command::springcore::Arguments),
 }
 
@@ -28,6 +30,7 @@ enum Command {
 async fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Generic(arguments) => command::generic::run(arguments).await,
+        Command::RfIdeas241(arguments) => command::rfideas_241::run(arguments).await,
         Command::Springcore(arguments) => command::springcore::run(arguments).await,
     };
     match ended {

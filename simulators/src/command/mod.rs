@@ -1,6 +1,7 @@
 //! The subcommands, a file each, and what their arguments share.
 
 pub(crate) mod generic;
+pub(crate) mod rfideas_241;
 pub(crate) mod springcore;
 
 use std::time::Duration;

@@ -39,12 +39,26 @@ impl Tls {
         let bytes: Vec<u8> =
             digits.chunks_exact(2).filter_map(|pair| u8::try_from(pair.first()? << 4 | pair.get(1)?).ok()).collect();
         let fingerprint: [u8; 32] = bytes.try_into().ok().filter(|_| digits.len() == 64).ok_or_else(wrong)?;
+        Self::verified_by(Some(fingerprint))
+    }
+
+    /// Trusts every certificate, as a reader does that does not look.
+    pub fn unchecked() -> io::Result<Self> {
+        Self::verified_by(None)
+    }
+
+    /// Trusts no certificate.
+    pub(crate) fn nobody() -> io::Result<Self> {
+        Ok(Self(Arc::new(builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())))
+    }
+
+    fn verified_by(fingerprint: Option<[u8; 32]>) -> io::Result<Self> {
         let pinned = Pinned { fingerprint, provider: Arc::new(ring::default_provider()) };
         let config = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(pinned)).with_no_client_auth();
         Ok(Self(Arc::new(config)))
     }
 
-    pub(super) fn config(&self) -> Arc<ClientConfig> {
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.0)
     }
 }
@@ -57,10 +71,11 @@ fn builder() -> io::Result<Builder> {
         .map_err(io::Error::other)
 }
 
-/// One certificate, whatever its names and dates are.
+/// One certificate, or any, whatever its names and dates are.
 #[derive(Debug)]
 struct Pinned {
-    fingerprint: [u8; 32],
+    /// None: any.
+    fingerprint: Option<[u8; 32]>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -73,7 +88,7 @@ impl ServerCertVerifier for Pinned {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if <[u8; 32]>::from(Sha256::digest(certificate)) == self.fingerprint {
+        if self.fingerprint.is_none_or(|pinned| <[u8; 32]>::from(Sha256::digest(certificate)) == pinned) {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))

@@ -60,7 +60,11 @@ impl Action {
             Self::Callback { name } => {
                 let path = format!("reader/{name}/callback");
                 let callback: Callback = client.get(&path).await?;
-                if client.json { output::json(&callback) } else { say!("{}", callback.url) }
+                if client.json {
+                    return output::json(&callback);
+                }
+                say!("{}", callback.url);
+                Ok(())
             }
             Self::Rotate(rotate) => rotate.run(client).await,
             Self::Command { name, command, arguments } => {

@@ -1,0 +1,274 @@
+//! Rounds: the firmware is read, the configuration checked, and repaired where it is not as it should be.
+//!
+//! One request at a time. A round ends with a timer for the next: after the check interval where all is well, after a
+//! growing pause where it is not. Owns the reader's status.
+
+use cardinal_sdk::{
+    prelude::*,
+    state::{Loader, Saver},
+};
+
+use crate::{answers, firmware::Firmware, options::Options, template::Request};
+
+/// The next round is due.
+pub(crate) const ROUND_TIMER: Id = 1;
+/// The pause after the first failure, in milliseconds; it doubles with each further one.
+const FIRST_PAUSE: Millis = 1_000;
+/// The least time between two log lines about a repair.
+const BETWEEN_LOGS: Millis = 60_000;
+
+/// Where this session stands with its reader.
+pub(crate) struct Rounds {
+    awaiting: Option<(Id, Step)>,
+    last_fetch: Id,
+    /// The pause after the next failure.
+    pause: Millis,
+    /// The firmware was read since the reader last failed, and is new enough.
+    firmware_known: bool,
+    /// As last read, and whether the operator was told.
+    firmware: (String, bool),
+    /// A check passed in this session: where a later one does not, the configuration changed.
+    configured: bool,
+    /// Health and reason as last told.
+    told: (String, String),
+    quiet_until: Millis,
+}
+
+/// What the awaited answer is for.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Version,
+    Check,
+    /// This one of the configuration requests, from 0.
+    Configure(usize),
+    /// The check after them.
+    Recheck,
+}
+
+impl Rounds {
+    pub(crate) fn new() -> Self {
+        Self {
+            awaiting: None,
+            last_fetch: 0,
+            pause: FIRST_PAUSE,
+            firmware_known: false,
+            firmware: (String::new(), true),
+            configured: false,
+            told: (String::new(), String::new()),
+            quiet_until: 0,
+        }
+    }
+
+    /// Whether a request is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.awaiting.is_some()
+    }
+
+    pub(crate) fn save(&self, saver: Saver) -> Saver {
+        saver
+            .number(self.last_fetch)
+            .number(self.pause)
+            .flag(self.firmware_known)
+            .text(&self.firmware.0)
+            .flag(self.firmware.1)
+            .flag(self.configured)
+            .text(&self.told.0)
+            .text(&self.told.1)
+            .number(self.quiet_until)
+    }
+
+    pub(crate) fn load(loader: &mut Loader<'_>) -> Result<Self, Fault> {
+        Ok(Self {
+            awaiting: None,
+            last_fetch: loader.number()?,
+            pause: loader.number()?,
+            firmware_known: loader.flag()?,
+            firmware: (loader.text()?.to_owned(), loader.flag()?),
+            configured: loader.flag()?,
+            told: (loader.text()?.to_owned(), loader.text()?.to_owned()),
+            quiet_until: loader.number()?,
+        })
+    }
+
+    /// Begins a round, unless one is under way.
+    pub(crate) fn begin(&mut self, options: &Options, out: &mut Outputs) {
+        if self.is_busy() {
+            return;
+        }
+        match &options.version {
+            Some(version) if !self.firmware_known => self.ask(Step::Version, version, options, out),
+            _ => self.ask(Step::Check, &options.check, options, out),
+        }
+    }
+
+    /// Configures the reader even where it is as it should be, unless a round is under way. One whose firmware is not known
+    /// to be new enough gets a round instead.
+    pub(crate) fn configure(&mut self, options: &Options, out: &mut Outputs) {
+        if self.is_busy() {
+            return;
+        }
+        self.configured = false;
+        if self.firmware_known || options.version.is_none() {
+            self.send(0, options, out);
+        } else {
+            self.begin(options, out);
+        }
+    }
+
+    /// The reader is to be configured otherwise than before.
+    pub(crate) fn changed(&mut self, options: &Options, out: &mut Outputs) {
+        self.configured = false;
+        self.firmware_known = false;
+        self.begin(options, out);
+    }
+
+    /// A request came to its end. An answer that is not awaited is ignored.
+    pub(crate) fn fetched(&mut self, now: Millis, fetched: Fetched, options: &Options, out: &mut Outputs) {
+        let Some((_, step)) = self.awaiting.take_if(|(id, _)| *id == fetched.id) else { return };
+        if let Err(why) = self.answered(now, step, fetched.outcome, options, out) {
+            self.failed(why, options, out);
+        }
+    }
+
+    fn answered(
+        &mut self,
+        now: Millis,
+        step: Step,
+        outcome: Result<Response, Fault>,
+        options: &Options,
+        out: &mut Outputs,
+    ) -> Result<(), String> {
+        let page = answers::page(outcome, options).map_err(|why| format!("{}: {why}", step.doing(options)))?;
+        match step {
+            Step::Version => {
+                self.check_firmware(&page, options)?;
+                self.ask(Step::Check, &options.check, options, out);
+            }
+            Step::Check => match missing(&page, options) {
+                None => self.passed("online", "", options, out),
+                Some(_) => self.send(0, options, out),
+            },
+            Step::Configure(index) => self.send(index.saturating_add(1), options, out),
+            Step::Recheck => match missing(&page, options) {
+                None => self.repaired(now, options, out),
+                Some(place) if options.configure.is_empty() => {
+                    return Err(format!(
+                        "the reader is not configured as it should be: pattern {place} of `check_pattern` is not found, and \
+                         `configure` has no request"
+                    ));
+                }
+                Some(place) => {
+                    return Err(format!(
+                        "the reader took every request of `configure`, but pattern {place} of `check_pattern` is still not \
+                         found: adapt these settings to this reader"
+                    ));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Takes the firmware version from the page. Fails where it is too old, or not to be found.
+    fn check_firmware(&mut self, page: &str, options: &Options) -> Result<(), String> {
+        let found = options.version_pattern.captures(page).and_then(|found| Firmware::parse(found.get(1)?.as_str()));
+        let firmware = found.ok_or(
+            "cannot read the firmware version: the reader's answer does not tell it; adapt `version_request` and \
+             `version_pattern` to this reader",
+        )?;
+        if self.firmware.0 != firmware.text() {
+            self.firmware = (firmware.text().to_owned(), false);
+        }
+        if let Some(minimum) = options.minimum_firmware.as_ref().filter(|minimum| firmware.is_before(minimum)) {
+            let (has, needed) = (firmware.text(), minimum.text());
+            return Err(format!(
+                "firmware {has} is too old, {needed} or later is needed: update the reader's firmware"
+            ));
+        }
+        self.firmware_known = true;
+        Ok(())
+    }
+
+    /// Sends this one of the configuration requests; after the last, checks.
+    fn send(&mut self, index: usize, options: &Options, out: &mut Outputs) {
+        match options.configure.get(index) {
+            Some(request) => self.ask(Step::Configure(index), request, options, out),
+            None => self.ask(Step::Recheck, &options.check, options, out),
+        }
+    }
+
+    fn ask(&mut self, step: Step, request: &Request, options: &Options, out: &mut Outputs) {
+        self.last_fetch = self.last_fetch.wrapping_add(1);
+        self.awaiting = Some((self.last_fetch, step));
+        let mut fetch = Fetch::get(self.last_fetch, request.path.as_str()).tls(options.tls);
+        if options.tls {
+            fetch = fetch.port(443);
+        }
+        if let Some(authorization) = &options.authorization {
+            fetch = fetch.header("authorization", authorization.as_str());
+        }
+        fetch.query.clone_from(&request.query);
+        out.fetch(fetch);
+    }
+
+    fn repaired(&mut self, now: Millis, options: &Options, out: &mut Outputs) {
+        if !self.configured {
+            out.log("info", "the reader was configured");
+            return self.passed("online", "", options, out);
+        }
+        if now >= self.quiet_until {
+            self.quiet_until = now.saturating_add(BETWEEN_LOGS);
+            out.warn("the reader's configuration had changed; it was repaired");
+        }
+        // Until the next check, so that somebody sees it.
+        let reason =
+            "the configuration had changed: repaired. If this comes again, look who else configures this reader";
+        self.passed("degraded", reason, options, out);
+    }
+
+    fn passed(&mut self, health: &str, reason: &str, options: &Options, out: &mut Outputs) {
+        self.configured = true;
+        self.pause = FIRST_PAUSE;
+        self.tell(health, reason.to_owned(), out);
+        out.set_timer(ROUND_TIMER, options.check_every);
+    }
+
+    fn failed(&mut self, why: String, options: &Options, out: &mut Outputs) {
+        // It may come back as another: restarted, updated, replaced.
+        self.firmware_known = false;
+        self.tell("error", why, out);
+        let pause = self.pause.min(options.longest_pause);
+        out.set_timer(ROUND_TIMER, pause);
+        self.pause = pause.saturating_mul(2).min(options.longest_pause);
+    }
+
+    /// Tells the operator how the reader is, unless that was told.
+    fn tell(&mut self, health: &str, reason: String, out: &mut Outputs) {
+        let known = self.told.0 == health && self.told.1 == reason;
+        if !self.firmware.1 {
+            self.firmware.1 = true;
+            out.status(health, reason.as_str(), [("firmware", self.firmware.0.as_str())]);
+        } else if !known {
+            out.status(health, reason.as_str(), []);
+        }
+        self.told = (health.to_owned(), reason);
+    }
+}
+
+impl Step {
+    /// What cannot be done where this step fails.
+    fn doing(self, options: &Options) -> String {
+        match self {
+            Self::Version => "cannot read the firmware version".to_owned(),
+            Self::Check | Self::Recheck => "cannot check the configuration".to_owned(),
+            Self::Configure(index) => {
+                format!("cannot configure (request {} of {})", index.saturating_add(1), options.configure.len())
+            }
+        }
+    }
+}
+
+/// The first pattern that is not found in the page, counted from 1.
+fn missing(page: &str, options: &Options) -> Option<usize> {
+    let absent = options.check_patterns.iter().position(|pattern| !pattern.is_match(page))?;
+    Some(absent.saturating_add(1))
+}

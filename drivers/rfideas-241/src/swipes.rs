@@ -1,0 +1,103 @@
+//! Which calls of the reader wait for which verdict.
+//!
+//! A reader that gets no answer in time calls again with the same card. That is one swipe: it gets one verdict, and each of
+//! its calls the same answer. Card numbers are held here alone, until shortly after their verdict; nothing here is saved
+//! or printed.
+
+use cardinal_sdk::{Id, Millis, Response};
+
+/// How many swipes may wait for their verdict. A host has 8 calls of a reader open at most; more wait only where it gave
+/// up calls before the desk decided.
+const MOST_WAITING: usize = 64;
+/// How many decided swipes are known again: a reader's repeats are about the last one or two.
+const MOST_DECIDED: usize = 32;
+
+/// The swipes of a session.
+pub(crate) struct Swipes {
+    swipes: Vec<Swipe>,
+    /// The id given last.
+    pub(crate) last: Id,
+}
+
+struct Swipe {
+    id: Id,
+    card: String,
+    /// Calls that wait for the answer.
+    calls: Vec<Id>,
+    decided: Option<Decided>,
+}
+
+struct Decided {
+    answer: Response,
+    /// Until then the same card is the same swipe.
+    until: Millis,
+}
+
+/// What is to be done about a call with a card.
+pub(crate) enum Called {
+    /// A swipe of its own: give the card to the host.
+    New(Id),
+    /// The swipe of an earlier call, not yet decided.
+    Waits,
+    /// The swipe of an earlier call, decided: answer so.
+    Decided(Response),
+    /// Too many swipes wait.
+    Full,
+}
+
+impl Swipes {
+    pub(crate) fn new(last: Id) -> Self {
+        Self { swipes: Vec::new(), last }
+    }
+
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.swipes.is_empty()
+    }
+
+    /// A call brings a card. `joins`: whether it may be a repetition.
+    pub(crate) fn called(&mut self, now: Millis, call: Id, card: String, joins: bool) -> Called {
+        self.forget(now);
+        if joins && let Some(swipe) = self.swipes.iter_mut().find(|swipe| swipe.card == card) {
+            if let Some(decided) = &swipe.decided {
+                return Called::Decided(decided.answer.clone());
+            }
+            swipe.calls.push(call);
+            return Called::Waits;
+        }
+        if self.swipes.iter().filter(|swipe| swipe.decided.is_none()).count() >= MOST_WAITING {
+            return Called::Full;
+        }
+        self.last = self.last.wrapping_add(1);
+        self.swipes.push(Swipe { id: self.last, card, calls: vec![call], decided: None });
+        Called::New(self.last)
+    }
+
+    /// The host answered this call by itself. Its swipe stays: the verdict will come.
+    pub(crate) fn call_ended(&mut self, call: Id) {
+        for swipe in &mut self.swipes {
+            swipe.calls.retain(|waiting| *waiting != call);
+        }
+    }
+
+    /// A swipe is decided; gives the calls that are to be answered so. Until `until` its repetitions are. None: no such
+    /// swipe waits.
+    pub(crate) fn decided(&mut self, now: Millis, id: Id, answer: &Response, until: Millis) -> Option<Vec<Id>> {
+        let waiting = |swipe: &&mut Swipe| swipe.id == id && swipe.decided.is_none();
+        let swipe = self.swipes.iter_mut().find(waiting)?;
+        swipe.decided = Some(Decided { answer: answer.clone(), until });
+        let calls = std::mem::take(&mut swipe.calls);
+        self.forget(now);
+        if self.swipes.iter().filter(|swipe| swipe.decided.is_some()).count() > MOST_DECIDED
+            && let Some(oldest) = self.swipes.iter().position(|swipe| swipe.decided.is_some())
+        {
+            self.swipes.remove(oldest);
+        }
+        Some(calls)
+    }
+
+    /// Forgets what was decided long enough ago.
+    pub(crate) fn forget(&mut self, now: Millis) {
+        self.swipes.retain(|swipe| swipe.decided.as_ref().is_none_or(|decided| now < decided.until));
+    }
+}

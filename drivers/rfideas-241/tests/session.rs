@@ -1,0 +1,144 @@
+//! What a trace cannot say.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use cardinal_rfideas_241::RfIdeas241;
+use cardinal_sdk::{Output, Pair, prelude::*};
+use cardinal_testkit::{Component, Subject as _};
+
+const CALLBACK: &str = "https://print.example:8443/r/SECRET";
+
+/// As a host opens it: the defaults of the manifest.
+fn context(callback: &str, saved: Option<Vec<u8>>) -> Context {
+    let mode = RfIdeas241::manifest().modes.remove(0);
+    let settings =
+        mode.settings.iter().filter_map(|setting| Some(Pair::new(setting.key.clone(), setting.default.clone()?)));
+    Context {
+        mode: mode.id.clone(),
+        transport: "http".to_owned(),
+        settings: settings.collect(),
+        callback: Some(callback.to_owned()),
+        memory: Vec::new(),
+        saved,
+    }
+}
+
+fn handle(session: &mut RfIdeas241, now: Millis, input: Input) -> Vec<Output> {
+    let mut out = Outputs::new();
+    session.handle(now, input, &mut out).unwrap();
+    out.into_vec()
+}
+
+fn fetched(id: Id, body: &str) -> Input {
+    Input::Fetched(Fetched { id, outcome: Ok(Response::new(200).body(body)) })
+}
+
+fn page(path: &str) -> String {
+    format!("mode=client\nscheme=https\nhost=print.example\nport=8443\npath={path}/card\nparameter=card\n")
+}
+
+/// A session whose reader is configured, after three fetches at most.
+fn configured() -> RfIdeas241 {
+    let mut session = RfIdeas241::open(context(CALLBACK, None)).unwrap();
+    handle(&mut session, 0, Input::Connected(vec![0; 32]));
+    handle(&mut session, 1, fetched(1, "Firmware: 2.04"));
+    handle(&mut session, 2, fetched(2, &page("/r/SECRET")));
+    session
+}
+
+fn asks(outputs: &[Output], path: &str) -> bool {
+    matches!(outputs, [Output::Fetch(fetch)] if fetch.path == path)
+}
+
+/// A later host may give verdicts that this driver has never heard of.
+#[test]
+fn an_unknown_verdict_is_a_failure() {
+    let mut session = configured();
+    let query = vec![Pair::new("card", "4711")];
+    let call = Call { id: 7, method: "GET".into(), path: "/card".into(), query, headers: Vec::new(), body: Vec::new() };
+    handle(&mut session, 3, Input::Called(call));
+    let verdict = Verdict { swipe: 1, code: "come-back-tomorrow".to_owned(), message: String::new() };
+    let outputs = handle(&mut session, 4, Input::Verdict(verdict));
+    assert!(
+        matches!(&outputs[0], Output::Answer(answer) if answer.id == 7 && answer.response.status == 503),
+        "{outputs:?}"
+    );
+}
+
+/// The host may change settings, or the address to call, between `save` and `open`.
+#[test]
+fn a_changed_address_is_configured_at_once_and_an_unchanged_one_is_not() {
+    let saved = configured().save();
+    let mut same = RfIdeas241::open(context(CALLBACK, saved.clone())).unwrap();
+    assert_eq!(handle(&mut same, 10, Input::Resumed), []);
+
+    let mut session = RfIdeas241::open(context("https://print.example:8443/r/ROTATED", saved)).unwrap();
+    assert!(asks(&handle(&mut session, 10, Input::Resumed), "/version"));
+    handle(&mut session, 11, fetched(3, "Firmware: 2.04"));
+    // The old address is no drift, but it is to be replaced.
+    assert!(asks(&handle(&mut session, 12, fetched(4, &page("/r/SECRET"))), "/config"));
+    for id in 5..9 {
+        handle(&mut session, 13, fetched(id, ""));
+    }
+    let outputs = handle(&mut session, 14, fetched(9, &page("/r/ROTATED")));
+    assert!(matches!(&outputs[0], Output::Log(log) if log.message == "the reader was configured"), "{outputs:?}");
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Status(_))), "online it was: {outputs:?}");
+    assert_eq!(handle(&mut session, 15, Input::Resumed), []);
+}
+
+/// The longest answer that a host gives stays within the bounds, whether it is looked at or not.
+#[test]
+fn a_long_page_is_not_searched_and_a_fairly_long_one_is_in_time() {
+    let component = Component::of_package("cardinal-rfideas-241", env!("CARGO_MANIFEST_DIR").as_ref()).unwrap();
+    for (length, told) in [(256 * 1024, "too long"), (64 * 1024, "still not found")] {
+        // Worst for the default patterns: every line begins as it should.
+        let long = "mode=clientscheme=https\n".repeat(length / 24);
+        let context = cardinal_testkit_context();
+        let mut session = component.open(context).unwrap();
+        let mut now = 0;
+        let mut handle = |input| {
+            now += 1;
+            session.handle(now, input).unwrap()
+        };
+        let page = |id, body: &str| {
+            let response = cardinal_domain::driver::Response { status: 200, headers: Vec::new(), body: body.into() };
+            cardinal_domain::driver::Input::Fetched(id, Ok(response))
+        };
+        handle(cardinal_domain::driver::Input::Connected(vec![0; 32]));
+        handle(page(1, "Firmware: 2.04"));
+        let mut outputs = handle(page(2, &long));
+        for id in 3..8 {
+            if format!("{outputs:?}").contains("Status") {
+                break;
+            }
+            outputs = handle(page(id, if id == 7 { &long } else { "" }));
+        }
+        assert!(format!("{outputs:?}").contains(told), "{length}: {outputs:?}");
+    }
+}
+
+/// The same as [`context`], in the words of the host.
+fn cardinal_testkit_context() -> cardinal_domain::driver::Context {
+    let context = context(CALLBACK, None);
+    cardinal_domain::driver::Context {
+        mode: context.mode,
+        transport: context.transport,
+        settings: context.settings.into_iter().map(|pair| (pair.key, pair.value)).collect(),
+        callback: context.callback,
+        ..cardinal_domain::driver::Context::default()
+    }
+}
+
+/// The administrator's page has every setting, as the manifest tells it.
+#[test]
+fn the_page_has_every_setting() {
+    let page = include_str!("../../../docs/rfideas-241.md");
+    let row = |setting: &Setting| {
+        let default = setting.default.as_deref().filter(|default| !default.is_empty());
+        let cell = |text: &str| text.replace('|', "\\|");
+        let default = default.map(|default| format!("`{}`", cell(default))).unwrap_or_default();
+        let list = if setting.repeated { ", or a list" } else { "" };
+        format!("| `{}` | {}{list} | {default} | {} |\n", setting.key, setting.kind, cell(&setting.help))
+    };
+    let table: String = RfIdeas241::manifest().modes[0].settings.iter().map(row).collect();
+    assert!(page.contains(&table), "the table in docs/rfideas-241.md must have these rows:\n{table}");
+}
