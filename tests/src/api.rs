@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use cardinal_domain::{
+    driver::Health,
     event::{Event, EventKind},
     job::{Job, JobState},
 };
@@ -35,7 +36,9 @@ pub struct Reader {
     pub throttles: u64,
     /// What went wrong last.
     pub last_error: Option<String>,
-    /// Why its driver says that it is as it is.
+    /// How its driver says that it is.
+    pub health: Option<Health>,
+    /// Why.
     pub reason: String,
     /// What its driver knows of it.
     pub facts: BTreeMap<String, String>,

@@ -26,6 +26,7 @@ mod printer;
 mod printers;
 mod queues;
 mod restart;
+mod rfideas_241;
 mod sessions;
 mod springcore;
 mod swipe;
