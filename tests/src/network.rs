@@ -78,6 +78,20 @@ impl Cable {
         self.wire("up");
     }
 
+    /// Makes the way from the far end slow, as a queueing discipline of `tc` says it. False, with the reason printed: not
+    /// with this kernel.
+    pub fn slow(&self, how: &str) -> bool {
+        let mut tc = self.command(Path::new("tc"));
+        tc.args("qdisc replace dev wire root".split(' ')).args(how.split(' '));
+        match tc.output() {
+            Ok(output) if output.status.success() => true,
+            other => {
+                eprintln!("SKIPPED: no slow wire here: {other:?}");
+                false
+            }
+        }
+    }
+
     /// The network of the wire, as in an `allow` list.
     pub fn network(&self) -> String {
         format!("{}/30", Ipv4Addr::from(u32::from(self.near) - 1))

@@ -15,6 +15,7 @@ mod disk;
 mod dns_sd;
 mod drivers;
 mod flood;
+mod http_network;
 mod http_reader;
 mod ipp_hold;
 mod ipp_sign_in;
