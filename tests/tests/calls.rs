@@ -54,7 +54,10 @@ async fn a_stranger_is_refused_on_both_listeners_and_what_it_shows_is_written_no
     let listening = Listening::of(&host);
     let (tls, plain) = (listening.readers.unwrap(), listening.readers_plain.unwrap());
     let started = host.api().event(EventKind::HostStarted).await.body.message;
-    assert!(started.contains(&format!(", readers over HTTPS on {tls}, over plain HTTP on {plain}")), "{started}");
+    assert!(
+        started.contains(&format!(", readers over HTTPS on {tls}, readers over plain HTTP on {plain}")),
+        "{started}"
+    );
 
     let certificate = Certificate::from_pem(&fs::read(host.certificate()).unwrap()).unwrap();
     let client = Client::builder().no_proxy().tls_certs_only([certificate]).build().unwrap();

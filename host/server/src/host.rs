@@ -128,7 +128,8 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
         .with_context(|| format!("cannot write {}", file.display()))?;
     let over_tls = listening.ipps.map(|ipps| format!(", IPP over TLS on {ipps}")).unwrap_or_default();
     let readers = listening.readers.map(|readers| format!(", readers over HTTPS on {readers}")).unwrap_or_default();
-    let plain = listening.readers_plain.map(|readers| format!(", over plain HTTP on {readers}")).unwrap_or_default();
+    let plain =
+        listening.readers_plain.map(|readers| format!(", readers over plain HTTP on {readers}")).unwrap_or_default();
     let message =
         format!("the host is up: API on {}, IPP on {}{over_tls}{readers}{plain}", listening.http, listening.ipp);
     services.store.record(vec![EventBody::new(TraceId::new(), EventKind::HostStarted, message)]).await?;

@@ -1,7 +1,8 @@
 //! `cargo xtask demo`: a person prints, the job is held, a card is tapped, the paper comes out.
 //!
-//! Everything is real except the paper and the plastic: the host as its own process, the driver as a component, IPP
-//! and TCP over the loopback. Owns a temporary folder and the host's process, which ends with the demo however it
+//! Told twice, for both kinds of reader: one that the host dials, and one that calls the host over HTTP. Everything is real
+//! except the paper and the plastic: the host as its own process, the drivers as components, IPP, TCP and HTTP over the
+//! loopback. Owns a temporary folder and the host's process, which ends with the demo however it
 //! ends.
 
 mod host;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use cardinal_simulators::generic::{Command, GenericTerminal, Settings};
+use cardinal_simulators::springcore::{Call, HttpReader, HttpSettings, Tag};
 use cardinal_simulators::typing;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -28,8 +30,11 @@ const CONNECT: Duration = Duration::from_secs(60);
 /// How long a released job may take to be delivered.
 const DELIVERY: Duration = Duration::from_secs(30);
 
-/// The package of the demo's driver.
-const DRIVER: &str = "cardinal-generic";
+/// The packages of the demo's drivers.
+const DRIVERS: [&str; 2] = ["cardinal-generic", "cardinal-springcore"];
+
+/// The reader that calls.
+const CALLER: &str = "floor-2-west";
 
 /// The card of the demo's only user.
 const CARD: &str = "4711";
@@ -39,10 +44,13 @@ const DOCUMENT: &str = "examples/hello.pdf";
 
 /// Builds, runs the story, and stays up; with `once` it ends by itself. Fails unless the document arrived whole.
 pub(crate) fn run(workspace: &Workspace, once: bool) -> Result<()> {
+    // For the HTTP clients of this process; an error says that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     println!("A person prints, the job is held, a card is tapped, the paper comes out.");
     println!("The first time, most of the wait is compiling: 5 to 15 minutes and some 5 GB of disk.");
-    let mut steps = Steps::new(8);
-    steps.run("Compiling the driver to WebAssembly", || drivers::build(workspace, &[DRIVER.to_owned()]))?;
+    let mut steps = Steps::new(9);
+    let packages = DRIVERS.map(str::to_owned);
+    steps.run("Compiling the drivers to WebAssembly", || drivers::build(workspace, &packages))?;
     steps
         .run("Building Cardinal", || process::run(workspace.cargo().args(["build", "--package", "cardinal-server"])))?;
 
@@ -61,7 +69,10 @@ async fn play(workspace: &Workspace, folder: &Path, steps: &mut Steps, once: boo
         demo = story(workspace, folder, steps) => demo.with_context(|| steps.failed())?,
         stopped = &mut interrupted => { stopped?; bail!("stopped before the document was delivered") }
     };
-    println!("\nDone in {}: the document was held, and came out at the tap of a card, byte for byte.", steps.elapsed());
+    println!(
+        "\nDone in {}: the documents were held, and came out at the tap of a card, byte for byte, at both kinds of reader.",
+        steps.elapsed()
+    );
     if !once {
         tokio::select! {
             ended = demo.stay_up() => ended?,
@@ -112,10 +123,21 @@ async fn story(workspace: &Workspace, folder: &Path, steps: &mut Steps) -> Resul
 
     steps.begin(format!("Ada taps her card {CARD}"));
     terminal.tap(CARD).await?;
-    let file = paper::delivered(&delivered, &document, DELIVERY).await?;
+    let file = paper::out(&delivered, &document, 1, DELIVERY).await?;
     terminal.wait_for(DELIVERY, |record| record.count(Command::Beep) > 0).await?;
     println!("      the terminal beeped");
     println!("      delivered: {} ({} bytes, the same as printed)", file.display(), document.len());
+
+    steps.begin(format!("Ada prints again, and taps her card at {CALLER}, a reader that calls over HTTP"));
+    paper::print(host.ipp, "find-me", "ada", DOCUMENT, &document).await?;
+    let url = host.answer(&["reader".as_ref(), "callback".as_ref(), CALLER.as_ref()]).await?;
+    let caller = HttpReader::new(HttpSettings::new(url.trim())).context("starting the reader")?;
+    match caller.tap(&Tag::new(CARD)).await {
+        Call::Answered(200, Some(command)) => println!("      its call was answered with: {command}"),
+        other => bail!("the reader's call was not answered as it should be: {other:?}"),
+    }
+    paper::out(&delivered, &document, 2, DELIVERY).await?;
+    println!("      delivered");
 
     steps.begin("What the host says of it");
     host.tell(&["job".as_ref(), "list".as_ref(), "--all".as_ref()]).await?;
@@ -164,7 +186,11 @@ impl Demo {
 
 /// The site of `examples/site.toml`, with the terminal where it is.
 fn site_text(terminal: SocketAddr) -> String {
-    include_str!("../../../examples/site.toml").replace("127.0.0.1:7778", &terminal.to_string())
+    let dialled = include_str!("../../../examples/site.toml").replace("127.0.0.1:7778", &terminal.to_string());
+    format!(
+        "{dialled}\n[[reader]]\nname = \"{CALLER}\"\ndriver = \"cardinal/springcore\"\nmode = \"springcore-http\"\n\
+         address = \"127.0.0.1\"\ndevice = \"floor-2-east\"\n"
+    )
 }
 
 /// Ends when a person or the system wants us to.

@@ -53,19 +53,23 @@ pub(super) fn found(folder: &Path) -> Vec<Found> {
         .collect()
 }
 
-/// Waits until the document has come out whole, and gives the file.
-pub(super) async fn delivered(folder: &Path, document: &[u8], limit: Duration) -> Result<PathBuf> {
+/// Waits until the document has come out whole so many times, and gives the last of the files.
+pub(super) async fn out(folder: &Path, document: &[u8], times: usize, limit: Duration) -> Result<PathBuf> {
     let begun = Instant::now();
     loop {
         let files = found(folder);
-        if let Some(file) = files.iter().find(|file| file.content == document) {
-            return Ok(file.path.clone());
+        let mut whole = files.iter().filter(|file| file.content == document).map(|file| file.path.clone());
+        if let Some(file) = whole.nth(times.saturating_sub(1)) {
+            return Ok(file);
         }
         if begun.elapsed() > limit {
             let seen: Vec<String> =
                 files.iter().map(|file| format!("{} ({} bytes)", file.path.display(), file.content.len())).collect();
             let seen = if seen.is_empty() { "nothing".to_owned() } else { seen.join(", ") };
-            bail!("the document ({} bytes) did not come out within {limit:?}; what did: {seen}", document.len());
+            bail!(
+                "the document ({} bytes) did not come out {times} times within {limit:?}; what did: {seen}",
+                document.len()
+            );
         }
         tokio::time::sleep(LOOK).await;
     }
