@@ -104,11 +104,23 @@ pub(crate) fn encode(request: &IppHeader, answer: Result<Answer, Refusal>) -> Ve
     operation.extend(message.map(|message| attribute("status-message", values::text(&message))));
     attributes.groups_mut().push(group(DelimiterTag::OperationAttributes, operation));
     if !unsupported.is_empty() {
+        let unsupported = unsupported.into_iter().map(readable).collect();
         attributes.groups_mut().push(group(DelimiterTag::UnsupportedAttributes, unsupported));
     }
     attributes.groups_mut().extend(groups);
     let header = IppHeader::new(version, status as i16, request.request_id);
     [header.to_bytes(), attributes.to_bytes()].concat()
+}
+
+/// What goes back to a client as it gave it. A set of several kinds would be written as if all were of the first one's, which
+/// nobody can read; it goes back as `unsupported` (RFC 8011 §4.1.7).
+fn readable(attribute: IppAttribute) -> IppAttribute {
+    let IppValue::Array(values) = attribute.value() else { return attribute };
+    let kind = values.first().map(IppValue::to_tag);
+    if values.iter().all(|value| Some(value.to_tag()) == kind) {
+        return attribute;
+    }
+    values::attribute(attribute.name(), values::unsupported())
 }
 
 /// A request for one queue.
