@@ -85,7 +85,8 @@ impl Store {
     }
 }
 
-/// The last place that was given; the writer, who is alone, counts on from there. The counter keeps it where retention deletes the last event: no place is given twice.
+/// The last place that was given; the writer, who is alone, counts on from there. The counter keeps it where retention
+/// deletes the last event: no place is given twice.
 pub(crate) const LAST: &str = "SELECT max(value) FROM (SELECT value FROM counter WHERE name = 'event' \
                                UNION ALL SELECT max(seq) FROM event) AS last";
 

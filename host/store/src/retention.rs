@@ -85,8 +85,8 @@ impl Store {
         Ok(surplus)
     }
 
-    /// Deletes old events behind this place in the order (0 at first, which begins a round), one batch. Those of a job that is not at its end
-    /// stay: its trace is found through them.
+    /// Deletes old events behind this place in the order (0 at first, which begins a round), one batch. Those of a job that
+    /// is not at its end stay: its trace is found through them.
     ///
     /// # Errors
     /// The database refused or broke.

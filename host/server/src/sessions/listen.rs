@@ -3,7 +3,8 @@
 //! A terminal is known by the pair of our port and its source address, and by its token where readers have one. A newer
 //! connection of the same terminal replaces the older: it rebooted, and the old connection is a corpse. What had arrived on
 //! the older one is decided about first. A reader that is changed and still calls the same way keeps its place, and what
-//! waits there; where it does not, or the host stops, what was not read is closed. Connections of nobody are closed and told of at most once a minute each.
+//! waits there; where it does not, or the host stops, what was not read is closed. Connections of nobody are closed and told
+//! of at most once a minute each.
 
 use std::{
     collections::HashMap,
