@@ -29,8 +29,11 @@ pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::COMPONENT_MODEL)
     .difference(WasmFeatures::GC_TYPES);
 
-/// Instances beyond the live sessions: one for a driver that is being described.
-const SPARE: u64 = 1;
+/// Sessions that change their version at one time: each has two instances for a moment, also in a full pool.
+pub(crate) const MOVES_AT_ONCE: u64 = 16;
+
+/// Instances beyond the live sessions: one for a driver that is being described, and those of sessions on the move.
+const SPARE: u64 = 1 + MOVES_AT_ONCE;
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]

@@ -18,6 +18,7 @@ mod generations;
 mod guard;
 pub mod inspect;
 pub mod manifest;
+mod moving;
 mod session;
 mod workers;
 
@@ -43,6 +44,7 @@ pub use crate::{
     generations::GENERATIONS,
     inspect::{InspectError, Inspection},
     manifest::ManifestError,
+    moving::MoveError,
     session::DriverSession,
 };
 use crate::{engine::CodeCache, generations::Prepared, workers::Workers};
@@ -56,6 +58,8 @@ struct Shared {
     options: EngineOptions,
     workers: Workers,
     permits: Arc<Semaphore>,
+    /// For sessions that change their version: each has two instances for a moment.
+    moves: Arc<Semaphore>,
     // One load at a time: the cache's counters tell of one, and compiling takes a core.
     loading: Mutex<CodeCache>,
     compiler: Compiler,
@@ -130,7 +134,8 @@ impl Runtime {
         };
         let workers = Workers::start(threads, bounds::size(options.stack_bytes)).map_err(EngineError::Threads)?;
         let permits = Arc::new(Semaphore::new(bounds::size(options.live_sessions).min(Semaphore::MAX_PERMITS)));
-        Ok(Self(Arc::new(Shared { engine, options, workers, permits, loading: Mutex::new(cache), compiler })))
+        let moves = Arc::new(Semaphore::new(bounds::size(engine::MOVES_AT_ONCE)));
+        Ok(Self(Arc::new(Shared { engine, options, workers, permits, moves, loading: Mutex::new(cache), compiler })))
     }
 
     /// Loads a driver from a file. Takes as long as compiling does: call it where blocking is allowed.
@@ -229,6 +234,10 @@ impl Driver {
 
     fn permits(&self) -> &Arc<Semaphore> {
         &self.0.runtime.0.permits
+    }
+
+    fn moves(&self) -> &Arc<Semaphore> {
+        &self.0.runtime.0.moves
     }
 }
 

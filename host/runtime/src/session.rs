@@ -2,7 +2,8 @@
 //!
 //! A call runs on the runtime's workers and the store travels with it; the `…_blocking` twins do the same work on the
 //! caller's thread. After anything but success the store is dropped, never used again: a driver is not reopened in the
-//! middle of a stream. Carrying outputs out, deciding when to sleep and reopening are the server's business.
+//! middle of a stream. Sleep and a change of version are in [`crate::moving`]; carrying outputs out and deciding when to
+//! sleep are the server's business.
 
 use std::sync::Arc;
 
@@ -22,24 +23,34 @@ use crate::{
 
 /// A session of a driver. Dropping it drops the instance.
 pub struct DriverSession {
-    driver: Driver,
-    bounds: Arc<Bounds>,
-    accounts: Accounts,
-    late: Vec<Id>,
-    live: Option<Box<Live>>,
+    pub(crate) driver: Driver,
+    pub(crate) bounds: Arc<Bounds>,
+    pub(crate) accounts: Accounts,
+    pub(crate) late: Vec<Id>,
+    pub(crate) state: State,
+}
+
+/// Where a session's state is.
+pub(crate) enum State {
+    /// In an instance.
+    Live(Box<Live>),
+    /// Saved; there is no instance.
+    Asleep(Box<[u8]>),
+    /// Nowhere: it is over, or its call is under way.
+    Ended,
 }
 
 /// What travels to a worker and back.
-struct Live {
+pub(crate) struct Live {
     store: Store<Guard>,
     instance: Instance,
     bounds: Arc<Bounds>,
     driver: Driver,
     // Last, so that the pool has room again before the next session is let in.
-    _permit: OwnedSemaphorePermit,
+    pub(crate) permit: OwnedSemaphorePermit,
 }
 
-type Returned<T> = Result<(Box<Live>, T), SessionError>;
+pub(crate) type Returned<T> = Result<(Box<Live>, T), SessionError>;
 
 impl Driver {
     /// Opens a new session. Waits while the host has as many live sessions as it may.
@@ -69,7 +80,7 @@ impl Driver {
             move || Live::open(driver, bounds, context, permit)
         };
         let live = self.workers().run(opening).await.map_err(|lost| lost_in(guard::OPEN, lost))??;
-        Ok(DriverSession { driver, bounds, accounts, late: Vec::new(), live: Some(live) })
+        Ok(DriverSession { driver, bounds, accounts, late: Vec::new(), state: State::Live(live) })
     }
 
     /// [`open`](Self::open) on this thread, which must not be one of an async runtime.
@@ -94,7 +105,7 @@ impl Driver {
         let (driver, bounds) = (self.clone(), Arc::new(bounds.clone()));
         let permit = acquire_blocking(self.permits())?;
         let live = Live::open(driver.clone(), bounds.clone(), context, permit)?;
-        Ok(DriverSession { driver, bounds, accounts, late: Vec::new(), live: Some(live) })
+        Ok(DriverSession { driver, bounds, accounts, late: Vec::new(), state: State::Live(live) })
     }
 }
 
@@ -162,16 +173,24 @@ impl DriverSession {
 
     /// Whether the session is over.
     pub fn has_ended(&self) -> bool {
-        self.live.is_none()
+        matches!(self.state, State::Ended)
     }
 
-    fn take(&mut self) -> Result<Box<Live>, SessionError> {
-        self.live.take().ok_or(SessionError::Ended)
+    pub(crate) fn take(&mut self) -> Result<Box<Live>, SessionError> {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Live(live) => Ok(live),
+            State::Asleep(saved) => {
+                self.state = State::Asleep(saved);
+                let detail = "it sleeps, and was not woken".to_owned();
+                Err(SessionError::Host { export: guard::HANDLE.name, detail })
+            }
+            State::Ended => Err(SessionError::Ended),
+        }
     }
 
     fn restore<T>(&mut self, returned: Returned<T>) -> Result<T, SessionError> {
         let (live, answer) = returned?;
-        self.live = Some(live);
+        self.state = State::Live(live);
         Ok(answer)
     }
 
@@ -179,13 +198,13 @@ impl DriverSession {
         let (live, outputs) = returned?;
         let Passed { outputs, late } = self.accounts.outputs(now, outputs, &self.bounds).map_err(refused)?;
         self.late.extend(late);
-        self.live = Some(live);
+        self.state = State::Live(live);
         Ok(outputs)
     }
 }
 
 impl Live {
-    fn open(
+    pub(crate) fn open(
         driver: Driver,
         bounds: Arc<Bounds>,
         context: Context,
@@ -197,12 +216,12 @@ impl Live {
         let mut store = guard::store(driver.engine(), &bounds);
         guard::OPEN.start(&mut store, &bounds, driver.options());
         match driver.prepared().open(&mut store, context) {
-            Ok(instance) => Ok(Box::new(Self { store, instance, bounds, driver, _permit: permit })),
+            Ok(instance) => Ok(Box::new(Self { store, instance, bounds, driver, permit })),
             Err(error) => Err(guard::OPEN.failed(error, &mut store, &bounds, driver.options())),
         }
     }
 
-    fn handle(mut self: Box<Self>, now: Millis, input: Input) -> Returned<Vec<Output>> {
+    pub(crate) fn handle(mut self: Box<Self>, now: Millis, input: Input) -> Returned<Vec<Output>> {
         let most = OutputBounds { count: self.bounds.outputs_per_call, bytes: self.bounds.output_bytes_per_call };
         guard::HANDLE.start(&mut self.store, &self.bounds, self.driver.options());
         match self.instance.handle(&mut self.store, now, input, most) {
@@ -211,7 +230,7 @@ impl Live {
         }
     }
 
-    fn save(mut self: Box<Self>) -> Returned<Option<Vec<u8>>> {
+    pub(crate) fn save(mut self: Box<Self>) -> Returned<Option<Vec<u8>>> {
         guard::SAVE.start(&mut self.store, &self.bounds, self.driver.options());
         let saved = match self.instance.save(&mut self.store) {
             Ok(saved) => saved,
@@ -226,11 +245,11 @@ impl Live {
     }
 }
 
-fn lost_in(export: Export, _: Lost) -> SessionError {
+pub(crate) fn lost_in(export: Export, _: Lost) -> SessionError {
     SessionError::Host { export: export.name, detail: "the call was lost; the host's log says why".to_owned() }
 }
 
-fn refused(refused: Refused) -> SessionError {
+pub(crate) fn refused(refused: Refused) -> SessionError {
     let export = guard::HANDLE.name;
     match refused {
         Refused::Bound(name, limit, detail) => SessionError::Bound { name, limit, export, detail },

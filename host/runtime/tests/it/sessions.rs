@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::{context, guest, hostile, line, options, runtime};
 use cardinal_domain::driver::{Context, Input, Output};
-use cardinal_runtime::{Accounts, Bounds, Compiler, EngineOptions, Runtime, SessionError};
+use cardinal_runtime::{Accounts, Bounds, Compiler, EngineOptions, MoveError, Runtime, SessionError};
 
 fn on_tokio<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
@@ -148,5 +148,77 @@ fn many_sessions_at_once_keep_to_themselves() {
         for task in tasks {
             task.await.unwrap();
         }
+    });
+}
+
+#[test]
+fn a_session_that_sleeps_costs_no_instance_and_goes_on_where_it_was() {
+    let runtime = runtime();
+    let driver = hostile(&runtime);
+    on_tokio(async {
+        let context = || context("dial", &[]);
+        let mut session = driver.open(context(), &Bounds::default()).await.unwrap();
+        session.handle(10, line("echo x")).await.unwrap();
+        session.handle(20, line("card 7")).await.unwrap();
+        assert_eq!(session.wake(context(), 25).await.unwrap(), [], "it is awake");
+        assert!(session.sleep().await.unwrap());
+        assert!(session.is_asleep() && !session.has_ended());
+        assert_eq!(runtime.live_sessions(), 0);
+        assert!(session.handle(30, line("echo x")).await.is_err(), "it must be woken first");
+        assert_eq!(session.wake(context(), 40).await.unwrap(), [Output::Send(vec![1])]);
+        session.handle(50, line("echo x")).await.unwrap();
+        assert_eq!(session.save().await.unwrap(), Some(vec![2]));
+        // Its books went along: that swipe still waits.
+        assert!(matches!(session.handle(60, line("card 7")).await, Err(SessionError::Contract { .. })));
+
+        let mut wakeful = driver.open(crate::common::context("dial", &[("save", "never")]), &Bounds::default()).await.unwrap();
+        assert!(!wakeful.sleep().await.unwrap());
+        assert_eq!(wakeful.handle(10, line("echo x")).await.unwrap(), [Output::Send(b"x".to_vec())]);
+        let mut failing = driver.open(crate::common::context("dial", &[("save", "trap")]), &Bounds::default()).await.unwrap();
+        assert!(matches!(failing.sleep().await, Err(SessionError::Trap { .. })));
+        assert!(failing.has_ended());
+    });
+}
+
+#[test]
+fn a_session_moves_or_stays_whole() {
+    let cache = tempfile::tempdir().unwrap();
+    // A full pool does not keep a session from its move.
+    let options = EngineOptions { live_sessions: 1, ..options() };
+    let runtime = Runtime::new(options, &cache.path().join("drivers"), Compiler::InProcess).unwrap();
+    let driver = hostile(&runtime);
+    let bounds = Bounds { call_deadline_ms: 200, open_deadline_ms: 200, ..Bounds::default() };
+    on_tokio(async {
+        let with = |deed: &str| context("dial", &[("open", deed)]);
+        let mut session = driver.open(with("nothing"), &bounds).await.unwrap();
+        session.handle(10, line("echo x")).await.unwrap();
+        session.handle(20, line("card 7")).await.unwrap();
+        for deed in ["fault", "trap", "loop", "memory", "recurse"] {
+            let kept = session.move_to(&driver, with(deed), &bounds, 30).await.unwrap_err();
+            assert!(matches!(kept, MoveError::Kept(_)), "{deed}: {kept:?}");
+            assert_eq!(session.handle(30, line("echo x")).await.unwrap(), [Output::Send(b"x".to_vec())], "{deed}");
+        }
+        assert_eq!(session.move_to(&driver, with("nothing"), &bounds, 40).await.unwrap(), [Output::Send(vec![6])]);
+        assert_eq!(runtime.live_sessions(), 1);
+        assert!(matches!(session.handle(50, line("card 7")).await, Err(SessionError::Contract { .. })));
+        assert_eq!(runtime.live_sessions(), 0);
+
+        // Asleep it moves as well, and stays asleep where the other version fails.
+        let mut session = driver.open(with("nothing"), &bounds).await.unwrap();
+        session.handle(10, line("echo x")).await.unwrap();
+        session.sleep().await.unwrap();
+        assert!(matches!(session.move_to(&driver, with("fault"), &bounds, 20).await, Err(MoveError::Kept(_))));
+        assert!(session.is_asleep());
+        assert_eq!(session.move_to(&driver, with("nothing"), &bounds, 30).await.unwrap(), [Output::Send(vec![1])]);
+        drop(session);
+
+        let never = || context("dial", &[("save", "never")]);
+        let mut session = driver.open(never(), &bounds).await.unwrap();
+        assert!(matches!(session.move_to(&driver, never(), &bounds, 10).await, Err(MoveError::NotNow)));
+        assert_eq!(session.handle(20, line("echo x")).await.unwrap(), [Output::Send(b"x".to_vec())]);
+        drop(session);
+        let mut session = driver.open(context("dial", &[("save", "trap")]), &bounds).await.unwrap();
+        assert!(matches!(session.move_to(&driver, with("nothing"), &bounds, 10).await, Err(MoveError::Over(_))));
+        assert_eq!(runtime.live_sessions(), 0);
     });
 }
