@@ -281,7 +281,7 @@ impl Link {
 pub struct DriverRef {
     /// `vendor/name`.
     pub id: String,
-    /// The version to stay with. None: the newest installed.
+    /// The version to stay with. None: the driver's chosen version, or the newest where none was chosen.
     pub version: Option<String>,
 }
 

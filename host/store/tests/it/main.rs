@@ -22,6 +22,7 @@ macro_rules! on_both {
 
 mod away;
 mod batches;
+mod drivers;
 mod lists;
 mod migrations;
 mod peer;

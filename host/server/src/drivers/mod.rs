@@ -3,23 +3,24 @@
 //! There is one way in for a driver, [`Drivers::install`], whatever brings it: a file, an upload, or the folder of
 //! first-party drivers at start.
 
+mod versions;
+
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{PoisonError, RwLock},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use cardinal_domain::{
     event::{EventBody, EventKind},
     names::TraceId,
-    nearest::nearest,
     site::DriverRef,
     time::Timestamp,
 };
 use cardinal_runtime::{Bounds, Driver, LoadError, Runtime};
-use cardinal_store::{InstalledDriver, Store, StoreError};
+use cardinal_store::{InstalledDriver, Origin, Store, StoreError};
 use tokio::sync::Mutex;
 
+use self::versions::{Versions, number};
 use crate::files::write_private;
 
 /// The drivers of this host.
@@ -28,14 +29,10 @@ pub struct Drivers {
     store: Store,
     folder: PathBuf,
     bounds: Bounds,
-    /// By `vendor/name`, then by version.
-    loaded: RwLock<BTreeMap<String, BTreeMap<Version, Driver>>>,
-    /// One installation or removal at a time.
+    versions: RwLock<Versions<Driver>>,
+    /// One installation, removal or choice at a time.
     changing: Mutex<()>,
 }
-
-/// `major.minor.patch`, ordered as such.
-type Version = (u64, u64, u64);
 
 /// Whether a driver takes the place of another of the same version.
 #[derive(Clone, Copy)]
@@ -61,30 +58,34 @@ pub enum DriverError {
 
 impl Drivers {
     pub fn new(runtime: Runtime, store: Store, folder: PathBuf, bounds: Bounds) -> Self {
-        Self { runtime, store, folder, bounds, loaded: RwLock::default(), changing: Mutex::default() }
+        Self { runtime, store, folder, bounds, versions: RwLock::default(), changing: Mutex::default() }
     }
 
     /// Loads what the store says is installed. A file that is gone or damaged is told of and left out; its readers say
     /// on their page what is missing.
     pub async fn load_installed(&self) -> Result<(), StoreError> {
+        self.write().set_choices(self.store.driver_choices().await?);
         for installed in self.store.drivers().await? {
-            let label = format!("{}@{}", installed.manifest.id(), installed.manifest.version);
+            let (id, version) = (installed.manifest.id(), installed.manifest.version.clone());
             let path = self.file(&installed.digest);
             let loaded = match tokio::fs::read(&path).await {
                 Ok(wasm) => self.load(wasm).await,
                 Err(error) => Err(format!("cannot read {}: {error}", path.display())),
             };
-            match loaded {
+            let state = match loaded {
                 Ok(driver) if driver.digest() != installed.digest => {
-                    self.tell_refused(&format!("{label}: its file was changed; install it again")).await;
+                    Err("its file was changed; install it again".to_owned())
                 }
                 // What it said when it was installed is final.
                 Ok(driver) if *driver.manifest() != installed.manifest => {
-                    self.tell_refused(&format!("{label} describes itself otherwise than when it was installed")).await;
+                    Err("it describes itself otherwise than when it was installed".to_owned())
                 }
-                Ok(driver) => self.add(driver),
-                Err(why) => self.tell_refused(&format!("{label}: {why}")).await,
+                other => other,
+            };
+            if let Err(why) = &state {
+                self.tell_refused(&format!("{id}@{version}: {why}")).await;
             }
+            self.write().put(&id, &version, state);
         }
         Ok(())
     }
@@ -130,7 +131,7 @@ impl Drivers {
         let all = self.store.drivers().await?;
         let digest = cardinal_runtime::inspect::digest(&wasm);
         if let Some(same) = all.iter().find(|installed| installed.digest == digest)
-            && self.is_loaded(&digest)
+            && self.version(&same.manifest.id(), &same.manifest.version).is_some()
         {
             return Ok(same.clone());
         }
@@ -157,13 +158,28 @@ impl Drivers {
             digest: driver.digest().to_owned(),
             manifest: driver.manifest().clone(),
             installed: Timestamp::now(),
+            origin: match replace {
+                Replace::Yes => Origin::Installed,
+                Replace::No => Origin::Bundled,
+            },
         };
+        let (id, version) = (installed.manifest.id(), installed.manifest.version.clone());
+        let highest = self.store.highest_drivers().await?.remove(&id);
+        let highest = highest.filter(|highest| number(highest) > number(&version)).unwrap_or_else(|| version.clone());
+        // Whoever names no version stays where they are.
+        let present = self.chosen(&id).filter(|present| matches!(replace, Replace::Yes) && *present != version);
         let message = format!("driver {} was installed", driver.label());
         let event = EventBody::new(TraceId::new(), EventKind::DriverInstalled, message)
             .fact("driver", driver.label())
             .fact("digest", installed.digest.clone());
-        self.store.put_driver(&installed, vec![event]).await?;
-        self.add(driver);
+        self.store.put_driver(&installed, &highest, present.as_deref(), vec![event]).await?;
+        {
+            let mut versions = self.write();
+            versions.put(&id, &version, Ok(driver));
+            if let Some(present) = present {
+                versions.choose(&id, &present);
+            }
+        }
         if let Some(before) = before.filter(|before| before.digest != installed.digest) {
             // Nothing names it any more; a file that stays behind is only litter.
             let _ = std::fs::remove_file(self.file(&before.digest));
@@ -177,49 +193,64 @@ impl Drivers {
     /// There is none, or readers use it.
     pub async fn remove(&self, driver: &DriverRef) -> Result<(), DriverError> {
         let _changing = self.changing.lock().await;
-        let found = self.find(driver).map_err(|_| DriverError::Unknown(driver.to_string()))?;
+        let all = self.store.drivers().await?;
+        let id = driver.id.clone();
+        let version = driver.version.clone().or_else(|| self.chosen(&id)).unwrap_or_default();
+        let found = all.iter().find(|found| found.manifest.id() == id && found.manifest.version == version);
+        let found = found.ok_or_else(|| DriverError::Unknown(driver.to_string()))?;
+        let label = format!("{id}@{version}");
+        let is_chosen = self.chosen(&id).is_some_and(|chosen| chosen == version);
         let setup = self.store.setup();
         let users: Vec<_> = setup
             .readers
             .values()
-            .filter(|reader| self.find(&reader.driver).is_ok_and(|used| used.digest() == found.digest()))
+            .filter(|reader| reader.driver.id == id)
+            .filter(|reader| reader.driver.version.as_ref().map_or(is_chosen, |pinned| *pinned == version))
             .map(|reader| reader.name.to_string())
             .collect();
         if !users.is_empty() {
-            return Err(DriverError::InUse { driver: found.label(), readers: users.join(", ") });
+            return Err(DriverError::InUse { driver: label, readers: users.join(", ") });
         }
-        let event =
-            EventBody::new(TraceId::new(), EventKind::DriverRemoved, format!("driver {} was removed", found.label()));
-        self.store.remove_driver(found.digest(), vec![event.fact("driver", found.label())]).await?;
-        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(versions) = loaded.get_mut(&found.manifest().id()) {
-            versions.retain(|_, driver| driver.digest() != found.digest());
-        }
-        drop(loaded);
+        let event = EventBody::new(TraceId::new(), EventKind::DriverRemoved, format!("driver {label} was removed"));
+        self.store.remove_driver(found, vec![event.fact("driver", label)]).await?;
+        self.write().remove(&id, &version);
         // The row is gone; a file that stays behind is only litter.
-        let _ = std::fs::remove_file(self.file(found.digest()));
+        let _ = std::fs::remove_file(self.file(&found.digest));
         Ok(())
     }
 
-    /// The driver that a reader names: that version, or the newest.
+    /// The driver that a reader names: that version, or the chosen one.
     ///
     /// # Errors
-    /// What is installed instead, in words for the administrator.
+    /// What is installed instead, or why it is not run, in words for the administrator.
     pub fn find(&self, wanted: &DriverRef) -> Result<Driver, String> {
-        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
-        let versions = loaded.get(&wanted.id).filter(|versions| !versions.is_empty()).ok_or_else(|| {
-            let known: Vec<_> = loaded.keys().map(String::as_str).collect();
-            let near = nearest(&wanted.id, &known);
-            format!("driver {} is not installed{near}; install it with `cardinal driver install FILE`", wanted.id)
-        })?;
-        match &wanted.version {
-            None => versions.last_key_value().map(|(_, driver)| driver.clone()),
-            Some(version) => versions.values().find(|driver| driver.manifest().version == *version).cloned(),
-        }
-        .ok_or_else(|| {
-            let known: Vec<_> = versions.values().map(|driver| driver.manifest().version.clone()).collect();
-            format!("driver {wanted} is not installed; installed versions: {}", known.join(", "))
-        })
+        self.read().find(wanted)
+    }
+
+    /// This version of a driver (`vendor/name`), where it is installed and may run.
+    pub fn version(&self, id: &str, version: &str) -> Option<Driver> {
+        self.read().state(id, version)?.clone().ok()
+    }
+
+    /// The version of a driver (`vendor/name`) that readers run which name none: what was chosen, or the newest installed.
+    /// None: no version is installed.
+    pub fn chosen(&self, id: &str) -> Option<String> {
+        self.read().chosen(id)
+    }
+
+    /// Chooses the version of a driver (`vendor/name`) that readers run which name none, and stores these events with it.
+    /// Sessions that run keep theirs: whoever chooses moves them.
+    ///
+    /// # Errors
+    /// That version is not installed or may not run, or the store refused.
+    #[allow(dead_code, reason = "swapping drivers is what calls it")]
+    pub async fn choose(&self, id: &str, version: &str, events: Vec<EventBody>) -> Result<(), DriverError> {
+        let _changing = self.changing.lock().await;
+        let wanted = DriverRef { id: id.to_owned(), version: Some(version.to_owned()) };
+        self.find(&wanted).map_err(DriverError::Refused)?;
+        self.store.choose_driver(id, version, events).await?;
+        self.write().choose(id, version);
+        Ok(())
     }
 
     async fn load(&self, wasm: Vec<u8>) -> Result<Driver, String> {
@@ -232,15 +263,12 @@ impl Drivers {
         }
     }
 
-    fn is_loaded(&self, digest: &str) -> bool {
-        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
-        loaded.values().flat_map(BTreeMap::values).any(|driver| driver.digest() == digest)
+    fn read(&self) -> RwLockReadGuard<'_, Versions<Driver>> {
+        self.versions.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, driver: Driver) {
-        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        let (id, version) = (driver.manifest().id(), version(&driver.manifest().version));
-        loaded.entry(id).or_default().insert(version, driver);
+    fn write(&self) -> RwLockWriteGuard<'_, Versions<Driver>> {
+        self.versions.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn file(&self, digest: &str) -> PathBuf {
@@ -264,10 +292,4 @@ fn words(error: &LoadError) -> String {
         source = error.source();
     }
     text
-}
-
-/// The runtime has checked that it is three numbers.
-fn version(text: &str) -> Version {
-    let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
-    (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
