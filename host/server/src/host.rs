@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -35,6 +35,7 @@ use crate::{
     retention,
     sessions::{Listeners, Services, Sessions},
     sign_in::Passwords,
+    swap::Swaps,
     tls::{self, Door, Tls},
     token::OwnerToken,
 };
@@ -46,6 +47,9 @@ const REQUESTS_END: Duration = Duration::from_secs(10);
 pub struct Host {
     pub services: Arc<Services>,
     pub sessions: Sessions,
+    pub swaps: Swaps,
+    /// When this process began to work.
+    pub started: Instant,
     pub token: OwnerToken,
     /// One change of the site at a time: a plan holds only for the site it was made from.
     pub applying: tokio::sync::Mutex<()>,
@@ -238,6 +242,8 @@ async fn start(config: Config, tls: Arc<Tls>, ports: Ports, base: Base) -> Resul
     Ok(Host {
         sessions: Sessions::new(Arc::clone(&services)),
         services,
+        swaps: Swaps::default(),
+        started: Instant::now(),
         token,
         applying: tokio::sync::Mutex::default(),
         stopping: CancellationToken::new(),

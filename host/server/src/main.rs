@@ -21,6 +21,7 @@ mod retention;
 mod sessions;
 mod sign_in;
 mod tls;
+mod swap;
 mod token;
 
 use std::process::ExitCode;

@@ -146,12 +146,19 @@ impl Way {
     }
 }
 
-/// What a reader's session starts with.
+/// What a reader's session starts with, in the version of its driver that it is to run.
 ///
 /// # Errors
 /// What to change, in words for the administrator.
 pub fn check(drivers: &Drivers, config: &Config, spec: &Reader) -> Result<Prepared, String> {
-    let driver = drivers.find(&spec.driver)?;
+    prepare(drivers.find_for(spec)?, config, spec)
+}
+
+/// What a reader's session starts with in this version of its driver.
+///
+/// # Errors
+/// What to change, in words for the administrator.
+pub fn prepare(driver: Driver, config: &Config, spec: &Reader) -> Result<Prepared, String> {
     let manifest = driver.manifest();
     let mode = manifest.mode(&spec.mode).ok_or_else(|| {
         let known: Vec<_> = manifest.modes.iter().map(|mode| mode.id.as_str()).collect();

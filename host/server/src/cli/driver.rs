@@ -11,6 +11,7 @@ use reqwest::Method;
 use super::{
     client::Client,
     output::{self, say},
+    swap::Swap,
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -18,6 +19,7 @@ Examples:
   cardinal driver install acme-tcp.wasm
   cardinal driver list
   cardinal driver show cardinal/generic
+  cardinal driver swap acme/tcp --to 1.3.0 --canary 5% --for 10m
   cardinal driver remove acme/tcp@1.2.0";
 
 #[derive(Debug, Subcommand)]
@@ -31,6 +33,7 @@ pub(super) enum Action {
         #[arg(value_name = "VENDOR/NAME[@VERSION]")]
         driver: String,
     },
+    Swap(Swap),
     /// Remove a driver that no reader uses
     Remove {
         #[arg(value_name = "VENDOR/NAME[@VERSION]")]
@@ -51,6 +54,7 @@ impl Action {
             }
             Self::List => list(client).await,
             Self::Show { driver } => show(client, &client.get(&format!("driver/{driver}")).await?),
+            Self::Swap(swap) => swap.run(client).await,
             Self::Remove { driver } => {
                 client.ask::<()>(Method::DELETE, &format!("driver/{driver}"), None::<&()>, None::<&()>).await?;
                 output::done(client.json, &format!("{driver} was removed"))

@@ -7,6 +7,7 @@ mod client;
 mod compile_driver;
 mod device;
 mod driver;
+mod duration;
 mod entity;
 mod event;
 mod export;
@@ -17,6 +18,7 @@ mod printer;
 mod reader;
 mod rotate;
 mod serve;
+mod swap;
 mod tls;
 mod user;
 

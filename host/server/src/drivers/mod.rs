@@ -3,6 +3,7 @@
 //! There is one way in for a driver, [`Drivers::install`], whatever brings it: a file, an upload, or the folder of
 //! first-party drivers at start.
 
+mod canaries;
 mod versions;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
 };
 
 use cardinal_domain::{
+    bounds::size,
     event::{EventBody, EventKind},
     names::TraceId,
     site::DriverRef,
@@ -20,7 +22,10 @@ use cardinal_runtime::{Bounds, Driver, LoadError, Runtime};
 use cardinal_store::{InstalledDriver, Origin, Store, StoreError};
 use tokio::sync::Mutex;
 
-use self::versions::{Versions, number};
+use self::{
+    canaries::Canaries,
+    versions::{Versions, number},
+};
 use crate::files::write_private;
 
 /// The drivers of this host.
@@ -30,6 +35,8 @@ pub struct Drivers {
     folder: PathBuf,
     bounds: Bounds,
     versions: RwLock<Versions<Driver>>,
+    /// Readers that run another version than the chosen one.
+    pub canaries: Canaries,
     /// One installation, removal or choice at a time.
     changing: Mutex<()>,
 }
@@ -58,7 +65,14 @@ pub enum DriverError {
 
 impl Drivers {
     pub fn new(runtime: Runtime, store: Store, folder: PathBuf, bounds: Bounds) -> Self {
-        Self { runtime, store, folder, bounds, versions: RwLock::default(), changing: Mutex::default() }
+        let (versions, canaries, changing) = (RwLock::default(), Canaries::default(), Mutex::default());
+        Self { runtime, store, folder, bounds, versions, canaries, changing }
+    }
+
+    /// Whether nearly as many sessions have an instance as may.
+    pub fn is_crowded(&self) -> bool {
+        let most = size(self.runtime.options().live_sessions);
+        self.runtime.live_sessions() >= most - most / 10
     }
 
     /// Loads what the store says is installed. A file that is gone or damaged is told of and left out; its readers say

@@ -12,6 +12,7 @@ mod listener;
 mod printers;
 mod readers;
 mod site;
+mod swap;
 
 use std::sync::Arc;
 
@@ -71,6 +72,7 @@ pub fn router(host: Arc<Host>) -> Router {
             get(drivers::list).post(drivers::install).layer(DefaultBodyLimit::max(largest_driver.saturating_add(1))),
         )
         .route("/api/v1/driver/{vendor}/{name}", get(drivers::show).delete(drivers::remove))
+        .route("/api/v1/driver/{vendor}/{name}/swap", get(swap::show).post(swap::start).delete(swap::call_off))
         .method_not_allowed_fallback(async || {
             ApiError::not_found("this page of the API does not take that method; see docs/api.md")
         })

@@ -12,8 +12,9 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Command,
+    Order,
     clock::Due,
+    going_on::Step,
     hands::{Hands, failure},
     listen::Place,
     stream::Stream,
@@ -48,45 +49,47 @@ impl Connection<'_> {
         mut self,
         mut stream: Stream,
         place: Option<&Place>,
-        commands: &mut mpsc::Receiver<Box<Command>>,
+        orders: &mut mpsc::Receiver<Box<Order>>,
         stop: &CancellationToken,
     ) -> End {
         // What was meant for an earlier connection is none of this one's business.
-        while commands.try_recv().is_ok() {}
+        while orders.try_recv().is_ok() {}
         let mut buffer = vec![0; size(self.hands.session.bounds().input_bytes).max(1)];
-        let mut input = Some(Hands::connected());
-        let end = loop {
-            if let Some(input) = input.take()
-                && let Err(end) = self.input(input, Some(&mut stream)).await
-            {
-                break end;
+        let mut step = Some(Hands::connected());
+        let end = 'session: loop {
+            while let Some(next) = step.take().or_else(|| self.hands.pending()) {
+                if let Err(end) = self.step(next, Some(&mut stream)).await {
+                    break 'session end;
+                }
             }
             let pressure = self.hands.pressure().await;
             let hands = &mut self.hands;
-            let due = [hands.clock.next(), pressure.paced, hands.flood.over_at()].into_iter().flatten().min();
+            let due = [hands.clock.next(), pressure.paced, hands.flood.over_at(), hands.sleeps_at()];
+            let due = due.into_iter().flatten().min();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break End::Stopped,
                 () = called_again(place) => break End::Replaced,
-                Some(decided) = hands.taps.next() => input = Some(Input::Verdict(decided.verdict)),
+                Some(decided) = hands.taps.next() => step = Some(Step::Input(Input::Verdict(decided.verdict))),
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     match hands.clock.take_due() {
-                        Some(Due::Timer(id)) => input = Some(Input::Timer(id)),
+                        Some(Due::Timer(id)) => step = Some(Step::Input(Input::Timer(id))),
                         Some(Due::Keepalive(bytes)) => {
                             if let Err(end) = self.send(&mut stream, &bytes).await {
                                 break end;
                             }
                         }
-                        None => {}
+                        None => step = Some(Step::Doze),
                     }
                 }
-                Some(command) = commands.recv() => input = Some(Input::Command(command.name, command.arguments)),
+                Some(order) = orders.recv() => step = Some(Step::ordered(*order)),
                 received = stream.read(&mut buffer), if pressure.is_none() => match received {
                     Ok(0) => break End::Gone(Fault::new("closed", "the reader closed the connection")),
                     Ok(length) => {
                         hands.bytes.take(u64::try_from(length).unwrap_or(u64::MAX).max(LEAST_READ));
                         hands.status.seen();
-                        input = Some(Input::Received(buffer.get(..length).unwrap_or_default().to_vec()));
+                        let bytes = buffer.get(..length).unwrap_or_default().to_vec();
+                        step = Some(Step::Input(Input::Received(bytes)));
                     }
                     Err(error) => break End::Gone(Fault::new("lost", lost(&error))),
                 },
@@ -95,9 +98,13 @@ impl Connection<'_> {
         Box::pin(self.finish(end, &mut buffer, &mut stream)).await
     }
 
-    /// Gives the driver one input and carries out what it answers.
-    async fn input(&mut self, input: Input, mut write: Option<&mut Stream>) -> Result<(), End> {
-        let (now, outputs) = self.hands.handle(input).await?;
+    async fn input(&mut self, input: Input, write: Option<&mut Stream>) -> Result<(), End> {
+        self.step(Step::Input(input), write).await
+    }
+
+    /// Takes one step and carries out what the driver answers.
+    async fn step(&mut self, step: Step, mut write: Option<&mut Stream>) -> Result<(), End> {
+        let (now, outputs) = self.hands.step(step).await?;
         let mut carried_out = Ok(());
         for output in outputs {
             match Box::pin(self.carry_out(now, output, write.as_deref_mut())).await {

@@ -18,6 +18,7 @@ use super::{
     Services,
     clock::Clock,
     connection::End,
+    going_on::{Move, Origin, Step},
     hidden::Hidden,
     status::StatusCell,
     taps::{Decided, Taps},
@@ -41,6 +42,11 @@ pub(super) struct Hands<'t> {
     pub(super) bytes: Meter,
     /// The reader's: it goes on over connections.
     pub(super) flood: &'t mut Flood,
+    pub(super) origin: Origin,
+    /// When the driver may sleep; none: it was asked and cannot, or has not begun.
+    pub(super) sleeps_at: Option<Instant>,
+    /// A change of version that waits for a quiet point.
+    pub(super) moves: Option<Box<Move>>,
 }
 
 /// What keeps a session from taking more of its reader.
@@ -59,22 +65,46 @@ impl Pressure {
 
 impl Hands<'_> {
     /// The first input of a session.
-    pub(super) fn connected() -> Input {
+    pub(super) fn connected() -> Step {
         let mut random = vec![0; 32];
         rand::rng().fill_bytes(&mut random);
-        Input::Connected(random)
+        Step::Input(Input::Connected(random))
+    }
+
+    /// What is to be done before anything new is waited for.
+    pub(super) fn pending(&mut self) -> Option<Step> {
+        let is_quiet = self.moves.is_some() && self.session.accounts().quiet();
+        if is_quiet { self.moves.take().map(Step::Move) } else { None }
+    }
+
+    /// Takes one step: what the driver answers, and the reading of the clock that its times count from.
+    pub(super) async fn step(&mut self, step: Step) -> Result<(Millis, Vec<Output>), End> {
+        match step {
+            Step::Input(input) => self.handle(input).await,
+            Step::Move(to) => Box::pin(self.move_to(to)).await,
+            Step::Doze => self.doze().await.map(|()| (self.clock.now(), Vec::new())),
+        }
     }
 
     /// Gives the driver one input: what it answers, and the reading of the clock that its times count from.
-    pub(super) async fn handle(&mut self, input: Input) -> Result<(Millis, Vec<Output>), End> {
+    async fn handle(&mut self, input: Input) -> Result<(Millis, Vec<Output>), End> {
         let now = self.clock.now();
-        let outputs = self.session.handle(now, input).await;
-        let outputs = outputs.map_err(|error| End::Driver(self.hidden.error(error)))?;
+        if let Input::Verdict(verdict) = &input {
+            self.status.decided(verdict.code);
+        }
+        let mut outputs = self.wake(now).await.map_err(|error| End::Driver(self.hidden.error(error)))?;
+        let handled = self.session.handle(now, input).await;
+        outputs.extend(handled.map_err(|error| End::Driver(self.hidden.error(error)))?);
+        self.stay_awake();
         for id in self.session.take_late_answers() {
             let message = format!("the driver of {} answered call {id}, which is no longer open", self.spec.name);
             self.tell(EventBody::new(self.trace, EventKind::DriverLate, message)).await;
         }
-        Ok((now, outputs.into_iter().map(|output| self.hidden.output(output)).collect()))
+        Ok((now, self.hide(outputs)))
+    }
+
+    pub(super) fn hide(&self, outputs: Vec<Output>) -> Vec<Output> {
+        outputs.into_iter().map(|output| self.hidden.output(output)).collect()
     }
 
     /// Carries out one output. One that needs the way to the reader is handed back.
@@ -101,6 +131,7 @@ impl Hands<'_> {
             }
             Output::Log(level, line) => self.log(level, &line).await,
             Output::Remember(key, bytes) => {
+                self.origin.remember(&key, &bytes);
                 let remembering = self.services.memory.remember(&self.spec.name, &key, &bytes);
                 if let Err(error) = Box::pin(remembering).await {
                     tracing::error!(reader = %self.spec.name, error = &*error, "what a driver wanted remembered was lost");

@@ -18,9 +18,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Command,
+    Order,
     clock::Due,
     connection::{End, FAREWELL, LEAST_READ, worse},
+    going_on::Step,
     hands::{Hands, failure},
     open_calls::OpenCalls,
 };
@@ -53,17 +54,17 @@ impl<'t> HttpSession<'t> {
     pub(super) async fn run(
         mut self,
         mut place: Place,
-        commands: &mut mpsc::Receiver<Box<Command>>,
+        orders: &mut mpsc::Receiver<Box<Order>>,
         stop: &CancellationToken,
     ) -> End {
         // What was meant for an earlier session is none of this one's business.
-        while commands.try_recv().is_ok() {}
-        let mut input = Some(Hands::connected());
-        let end = loop {
-            if let Some(input) = input.take()
-                && let Err(end) = self.input(input).await
-            {
-                break end;
+        while orders.try_recv().is_ok() {}
+        let mut step = Some(Hands::connected());
+        let end = 'session: loop {
+            while let Some(next) = step.take().or_else(|| self.hands.pending()) {
+                if let Err(end) = self.step(next).await {
+                    break 'session end;
+                }
             }
             let pressure = self.hands.pressure().await;
             let takes = pressure.is_none() && self.has_room();
@@ -71,11 +72,11 @@ impl<'t> HttpSession<'t> {
                 biased;
                 () = stop.cancelled() => break End::Stopped,
                 next = self.next(pressure.paced) => match next {
-                    Ok(next) => input = next,
+                    Ok(next) => step = next,
                     Err(end) => break end,
                 },
-                Some(command) = commands.recv() => input = Some(Input::Command(command.name, command.arguments)),
-                calling = place.next(), if takes => input = self.called(calling),
+                Some(order) = orders.recv() => step = Some(Step::ordered(*order)),
+                calling = place.next(), if takes => step = self.called(calling).map(Step::Input),
             }
         };
         Box::pin(self.finish(end, place)).await
@@ -87,20 +88,22 @@ impl<'t> HttpSession<'t> {
 
     /// What happens next but for the reader's calls, until then at most; none: nothing for the driver. Nothing is lost when
     /// this is dropped half way.
-    async fn next(&mut self, until: Option<Instant>) -> Result<Option<Input>, End> {
+    async fn next(&mut self, until: Option<Instant>) -> Result<Option<Step>, End> {
         let hands = &mut self.hands;
-        let due = [hands.clock.next(), self.calls.due(), hands.flood.over_at(), until].into_iter().flatten().min();
+        let due = [hands.clock.next(), self.calls.due(), hands.flood.over_at(), hands.sleeps_at(), until];
+        let due = due.into_iter().flatten().min();
         tokio::select! {
             biased;
-            Some(decided) = hands.taps.next() => Ok(Some(Input::Verdict(decided.verdict))),
-            Some(ended) = self.fetches.join_next() => self.fetched(ended).map(Some),
+            Some(decided) = hands.taps.next() => Ok(Some(Step::Input(Input::Verdict(decided.verdict)))),
+            Some(ended) = self.fetches.join_next() => self.fetched(ended).map(|input| Some(Step::Input(input))),
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 if let Some(id) = self.calls.take_overdue() {
-                    return Ok(Some(Input::CallEnded(id)));
+                    return Ok(Some(Step::Input(Input::CallEnded(id))));
                 }
                 match hands.clock.take_due() {
-                    Some(Due::Timer(id)) => Ok(Some(Input::Timer(id))),
-                    Some(Due::Keepalive(_)) | None => Ok(None),
+                    Some(Due::Timer(id)) => Ok(Some(Step::Input(Input::Timer(id)))),
+                    Some(Due::Keepalive(_)) => Ok(None),
+                    None => Ok(Some(Step::Doze)),
                 }
             }
             else => std::future::pending().await,
@@ -133,9 +136,13 @@ impl<'t> HttpSession<'t> {
         Some(Input::Called(Call { id, method, path, query, headers, body }))
     }
 
-    /// Gives the driver one input and carries out what it answers.
     async fn input(&mut self, input: Input) -> Result<(), End> {
-        let (now, outputs) = self.hands.handle(input).await?;
+        self.step(Step::Input(input)).await
+    }
+
+    /// Takes one step and carries out what the driver answers.
+    async fn step(&mut self, step: Step) -> Result<(), End> {
+        let (now, outputs) = self.hands.step(step).await?;
         for output in outputs {
             Box::pin(self.carry_out(now, output)).await?;
         }
@@ -214,8 +221,8 @@ impl<'t> HttpSession<'t> {
                 return Ok(());
             }
             let until = (!has_cards).then_some(until);
-            if let Some(input) = self.next(until).await? {
-                self.input(input).await?;
+            if let Some(step) = self.next(until).await? {
+                self.step(step).await?;
             }
         }
     }

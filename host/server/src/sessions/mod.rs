@@ -11,6 +11,7 @@ mod clock;
 mod connection;
 mod dial;
 mod first_line;
+mod going_on;
 mod hands;
 mod hidden;
 mod http;
@@ -33,22 +34,24 @@ use std::{
 use cardinal_desk::Desk;
 use cardinal_domain::{bounds::size, driver::Pair, event::EventBody, names::ReaderName, site::Reader};
 use cardinal_release::Release;
+use cardinal_runtime::Driver;
 use cardinal_store::{Setup, Store};
 use tokio::{
-    sync::{Mutex, mpsc},
+    sync::{Mutex, mpsc, oneshot},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
     dial::with_port,
+    going_on::Stays,
     listen::Listeners,
     refused::{Refused, Tell},
     throttle::{Flood, Meter},
 };
 pub use status::{Phase, ReaderStatus};
 
-use self::{listen::Place, reader::ReaderTask, status::StatusCell};
+use self::{going_on::Move, listen::Place, reader::ReaderTask, status::StatusCell};
 use crate::{calls::Calls, config::Config, drivers::Drivers, fetch::Fetcher, memory::Memory};
 
 /// What every session needs.
@@ -81,6 +84,12 @@ pub struct Command {
     pub arguments: Vec<Pair>,
 }
 
+/// What a running session is to do besides its reader's business.
+enum Order {
+    Command(Command),
+    Move(Move),
+}
+
 /// The sessions of all readers.
 pub struct Sessions {
     services: Arc<Services>,
@@ -104,8 +113,15 @@ struct Running {
     /// Where it was stopped it gives its place at a listener.
     task: JoinHandle<Option<Place>>,
     // Boxed: a channel makes room for 32 at once.
-    commands: mpsc::Sender<Box<Command>>,
+    orders: mpsc::Sender<Box<Order>>,
     status: StatusCell,
+}
+
+impl Running {
+    /// None: it is not connected, or has too much to do already.
+    fn order(&self, order: Order) -> Option<()> {
+        (self.status.get().phase == Phase::Online).then(|| self.orders.try_send(Box::new(order)).ok())?
+    }
 }
 
 /// Why a command did not reach a driver.
@@ -176,7 +192,7 @@ impl Sessions {
     }
 
     fn start(&self, spec: &Arc<Reader>, before: Option<JoinHandle<Option<Place>>>) -> Running {
-        let (commands, receiver) = mpsc::channel(size(self.services.config.sessions.commands_waiting));
+        let (orders, receiver) = mpsc::channel(size(self.services.config.sessions.commands_waiting));
         let stop = CancellationToken::new();
         let status = StatusCell::new(spec);
         let task =
@@ -188,7 +204,7 @@ impl Sessions {
             };
             task.run(place).await
         });
-        Running { spec: Arc::clone(spec), stop, task, commands, status }
+        Running { spec: Arc::clone(spec), stop, task, orders, status }
     }
 
     /// Ends a reader's session in an orderly way and starts another: something that it was told at its start has changed.
@@ -225,9 +241,21 @@ impl Sessions {
             let (reader, command) = (reader.to_string(), command.name);
             return Err(CommandError::Unknown { reader, command, known: known.join(", ") });
         }
-        if session.status.get().phase != Phase::Online || session.commands.try_send(Box::new(command)).is_err() {
-            return Err(CommandError::NotConnected(reader.to_string()));
-        }
-        Ok(())
+        session.order(Order::Command(command)).ok_or_else(|| CommandError::NotConnected(reader.to_string()))
+    }
+
+    /// The digest of the driver in a reader's session; none: it has no session now.
+    pub fn runs(&self, reader: &ReaderName) -> Option<String> {
+        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
+        running.get(reader)?.status.digest()
+    }
+
+    /// Has a reader's session go on in this version of its driver, at its next quiet point: what came of it. None: it has no
+    /// session now, and takes the version that it is to run with its next one.
+    pub fn move_to(&self, reader: &ReaderName, driver: Driver) -> Option<oneshot::Receiver<Result<(), Stays>>> {
+        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
+        let (done, came_of_it) = oneshot::channel();
+        running.get(reader)?.order(Order::Move(Move { to: driver, done }))?;
+        Some(came_of_it)
     }
 }

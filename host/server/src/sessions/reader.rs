@@ -13,11 +13,12 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Command, Services,
+    Order, Services,
     backoff::Backoff,
     clock::Clock,
     connection::{Connection, End},
     dial::dial,
+    going_on::Origin,
     hands::{Hands, failure, flood_over},
     hidden::Hidden,
     http::HttpSession,
@@ -43,7 +44,7 @@ pub(super) struct ReaderTask {
     services: Arc<Services>,
     spec: Arc<Reader>,
     stop: CancellationToken,
-    commands: mpsc::Receiver<Box<Command>>,
+    orders: mpsc::Receiver<Box<Order>>,
     status: StatusCell,
     flood: Flood,
     /// Whether the present outage was told of.
@@ -55,11 +56,11 @@ impl ReaderTask {
         services: Arc<Services>,
         spec: Arc<Reader>,
         stop: CancellationToken,
-        commands: mpsc::Receiver<Box<Command>>,
+        orders: mpsc::Receiver<Box<Order>>,
         status: StatusCell,
     ) -> Self {
         let flood = Flood::new(services.config.sessions.calm_ms);
-        Self { services, spec, stop, commands, status, flood, told_unreachable: false }
+        Self { services, spec, stop, orders, status, flood, told_unreachable: false }
     }
 
     /// Runs until stopped, or until it turns out that the reader cannot be run as configured. Takes the place at a listener
@@ -85,7 +86,7 @@ impl ReaderTask {
                 Ok(prepared) => prepared,
                 Err(problem) => return self.misconfigured(&problem).await,
             };
-            self.status.runs(prepared.driver.label(), prepared.commands.clone());
+            self.status.runs(&prepared.driver, prepared.commands.clone());
             // Given up before another is taken: it may be at the same address.
             if place.as_ref().is_some_and(|place| !place.serves(&prepared.way)) {
                 *place = None;
@@ -223,9 +224,9 @@ impl ReaderTask {
         let event = self.event(trace, EventKind::ReaderConnected, format!("{} is connected ({peer})", self.spec.name));
         self.services.tell(event.fact("driver", &*label)).await;
         let ended = match Box::pin(self.open(prepared, None)).await {
-            Ok(Some((session, device))) => {
-                let hands = hands(&self.services, &self.spec, &self.status, &mut self.flood, trace, session, device);
-                Ok(Connection { hands }.run(stream, place, &mut self.commands, &self.stop).await)
+            Ok(Some(opened)) => {
+                let hands = hands(&self.services, &self.spec, &self.status, &mut self.flood, trace, opened);
+                Ok(Connection { hands }.run(stream, place, &mut self.orders, &self.stop).await)
             }
             Ok(None) => {
                 // Not read: it is for whoever has the place next.
@@ -268,10 +269,10 @@ impl ReaderTask {
         // Before the driver is opened: a call that comes meanwhile waits for it.
         let place = self.services.calls.take(&self.spec);
         let ended = match self.open(prepared, Some(callback)).await {
-            Ok(Some((session, device))) => {
-                let hands = hands(&self.services, &self.spec, &self.status, &mut self.flood, trace, session, device);
+            Ok(Some(opened)) => {
+                let hands = hands(&self.services, &self.spec, &self.status, &mut self.flood, trace, opened);
                 let hands = Hands { hidden, ..hands };
-                Ok(HttpSession::new(hands, way).run(place, &mut self.commands, &self.stop).await)
+                Ok(HttpSession::new(hands, way).run(place, &mut self.orders, &self.stop).await)
             }
             Ok(None) => Ok(End::Stopped),
             Err(error) => Err(hidden.error(error)),
@@ -280,12 +281,8 @@ impl ReaderTask {
         ended
     }
 
-    /// The driver's session, and the device that the reader stands at. None: stopped while the host was full.
-    async fn open(
-        &self,
-        prepared: Prepared,
-        callback: Option<String>,
-    ) -> Result<Option<(DriverSession, Device)>, SessionError> {
+    /// The driver's session, with what it began from. None: stopped while the host was full.
+    async fn open(&self, prepared: Prepared, callback: Option<String>) -> Result<Option<Opened>, SessionError> {
         let failed = |detail: String| SessionError::Host { export: "open", detail };
         // Without what it was promised to be reminded of, a driver might agree on new keys with its reader.
         let memory =
@@ -297,13 +294,16 @@ impl ReaderTask {
             mode: self.spec.mode.clone(),
             transport: prepared.way.name().to_owned(),
             settings: prepared.settings,
-            callback,
-            memory,
+            callback: callback.clone(),
+            memory: memory.clone(),
             saved: None,
         };
+        let origin = Origin { way: prepared.way, callback, memory };
         tokio::select! {
             () = self.stop.cancelled() => Ok(None),
-            opened = prepared.driver.open(context, &prepared.bounds) => opened.map(|session| Some((session, device))),
+            opened = prepared.driver.open(context, &prepared.bounds) => {
+                opened.map(|session| Some(Opened { session, device, origin }))
+            }
         }
     }
 
@@ -315,6 +315,9 @@ impl ReaderTask {
             Ok(End::Replaced) => "the terminal made a newer connection".to_owned(),
             Ok(End::Stopped) => "the host closed it".to_owned(),
             Ok(End::Driver(error)) | Err(error) => {
+                if !matches!(error, SessionError::Host { .. }) {
+                    self.status.failed();
+                }
                 let event = failure(name, label, trace, error).reader(name).device(&self.spec.device);
                 self.services.tell(event.fact("driver", label)).await;
                 error.to_string()
@@ -353,6 +356,14 @@ impl ReaderTask {
     }
 }
 
+/// A driver's session that begins.
+struct Opened {
+    session: DriverSession,
+    /// Where the reader stands.
+    device: Device,
+    origin: Origin,
+}
+
 /// A driver's session with everything that it works with.
 fn hands<'t>(
     services: &'t Arc<Services>,
@@ -360,9 +371,9 @@ fn hands<'t>(
     status: &'t StatusCell,
     flood: &'t mut Flood,
     trace: TraceId,
-    session: DriverSession,
-    device: Device,
+    opened: Opened,
 ) -> Hands<'t> {
+    let Opened { session, device, origin } = opened;
     let bytes = services.config.sessions.bytes_per_second;
     Hands {
         services,
@@ -376,5 +387,8 @@ fn hands<'t>(
         session,
         hidden: Hidden::default(),
         flood,
+        origin,
+        sleeps_at: None,
+        moves: None,
     }
 }

@@ -2,15 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use cardinal_domain::{
     card,
-    driver::{CardRead, Health, Status},
+    driver::{CardRead, Health, Status, VerdictCode},
     site::Reader,
     time::Timestamp,
 };
+use cardinal_runtime::Driver;
 use serde::{Deserialize, Serialize};
 
 /// Where a reader's session stands.
@@ -61,6 +62,15 @@ pub struct ReaderStatus {
     /// How often that was since the host started.
     #[serde(default)]
     pub throttles: u64,
+    /// Whether its driver is saved and has no instance until something happens.
+    #[serde(default)]
+    pub asleep: bool,
+    /// How many cards nobody has, or could not be decided about, since the host started.
+    #[serde(default)]
+    pub rejected: u64,
+    /// How often its driver failed since the host started: a trap, a crossed bound, a fault.
+    #[serde(default)]
+    pub faults: u64,
     /// What went wrong last.
     pub last_error: Option<String>,
     /// When that was.
@@ -95,7 +105,15 @@ impl ReaderStatus {
 
 /// The status of one reader, shared between its task and whoever asks.
 #[derive(Clone)]
-pub(super) struct StatusCell(Arc<Mutex<(ReaderStatus, Vec<String>)>>);
+pub(super) struct StatusCell(Arc<Mutex<Cell>>);
+
+struct Cell {
+    status: ReaderStatus,
+    /// The commands that the reader's mode takes.
+    commands: Vec<String>,
+    /// Of the driver's file.
+    digest: String,
+}
 
 impl StatusCell {
     pub(super) fn new(spec: &Reader) -> Self {
@@ -114,30 +132,45 @@ impl StatusCell {
             last_card_masked: None,
             throttled: None,
             throttles: 0,
+            asleep: false,
+            rejected: 0,
+            faults: 0,
             last_error: None,
             last_error_at: None,
             warnings: Vec::new(),
         };
-        Self(Arc::new(Mutex::new((status, Vec::new()))))
+        Self(Arc::new(Mutex::new(Cell { status, commands: Vec::new(), digest: String::new() })))
     }
 
     pub(super) fn get(&self) -> ReaderStatus {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+        self.lock().status.clone()
     }
 
     /// The commands that the reader's mode takes.
     pub(super) fn commands(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+        self.lock().commands.clone()
+    }
+
+    /// The digest of the driver's file; none while it has no session.
+    pub(super) fn digest(&self) -> Option<String> {
+        let cell = self.lock();
+        (cell.status.phase == Phase::Online).then(|| cell.digest.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cell> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self, change: impl FnOnce(&mut ReaderStatus)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).0);
+        change(&mut self.lock().status);
     }
 
-    pub(super) fn runs(&self, driver: String, commands: Vec<String>) {
-        let mut cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cell.0.driver = driver;
-        cell.1 = commands;
+    pub(super) fn runs(&self, driver: &Driver, commands: Vec<String>) {
+        let mut cell = self.lock();
+        cell.status.driver = driver.label();
+        cell.status.asleep = false;
+        driver.digest().clone_into(&mut cell.digest);
+        cell.commands = commands;
     }
 
     pub(super) fn online(&self, peer: String) {
@@ -150,6 +183,7 @@ impl StatusCell {
             status.facts.clear();
             status.health = None;
             status.reason.clear();
+            status.asleep = false;
         });
     }
 
@@ -166,6 +200,7 @@ impl StatusCell {
             status.phase = phase;
             status.peer = None;
             status.connected = None;
+            status.asleep = false;
             status.last_error = Some(error.to_owned());
             status.last_error_at = Some(Timestamp::now());
         });
@@ -179,6 +214,23 @@ impl StatusCell {
             status.last_card = Some(Timestamp::now());
             status.last_card_masked = Some(masked);
         });
+    }
+
+    /// What became of a card.
+    pub(super) fn decided(&self, code: VerdictCode) {
+        if matches!(code, VerdictCode::UnknownCard | VerdictCode::Failed) {
+            self.change(|status| status.rejected += 1);
+        }
+    }
+
+    /// Its driver sleeps, or is awake.
+    pub(super) fn asleep(&self, asleep: bool) {
+        self.change(|status| status.asleep = asleep);
+    }
+
+    /// Its driver failed.
+    pub(super) fn failed(&self) {
+        self.change(|status| status.faults += 1);
     }
 
     /// The reader was heard of.
@@ -207,8 +259,8 @@ impl StatusCell {
     /// What the driver reports, of which this many facts are kept: they add up over a session, and a driver may go mad.
     /// True: the health is another than before, which is worth an event.
     pub(super) fn reported(&self, report: &Status, most_facts: usize) -> bool {
-        let mut cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = &mut cell.0;
+        let mut cell = self.lock();
+        let status = &mut cell.status;
         let news = status.health != Some(report.health) || status.reason != report.reason;
         status.health = Some(report.health);
         status.reason.clone_from(&report.reason);
