@@ -26,6 +26,10 @@ pub struct Api {
 pub struct Reader {
     /// `misconfigured`, `connecting` or `online`.
     pub phase: String,
+    /// The driver with its version.
+    pub driver: String,
+    /// Whether its driver sleeps.
+    pub asleep: bool,
     /// How many connections there were since it was configured or the host started.
     pub connects: u64,
     /// How many cards it showed.

@@ -24,4 +24,5 @@ pub mod process;
 pub mod program;
 pub mod site;
 pub mod terminal;
+pub mod versions;
 pub mod wait;

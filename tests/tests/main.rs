@@ -30,6 +30,7 @@ mod restart;
 mod rfideas_241;
 mod sessions;
 mod springcore;
+mod swap;
 mod swipe;
 mod tls;
 mod traps;

@@ -96,3 +96,32 @@ async fn a_driver_that_fails_again_and_again_is_tried_more_and_more_slowly() {
     bad.send(b"card").await.unwrap();
     host.api().event_after(now, EventKind::CardRead, |_| true).await;
 }
+
+#[tokio::test]
+async fn a_driver_that_fails_too_often_is_quarantined_on_that_reader_until_it_is_freed() {
+    let (host, good, bad) = good_and_bad("").await;
+    for _ in 0..4 {
+        let connections = bad.record().connections();
+        bad.send(b"trap").await.unwrap();
+        bad.was_connected(connections + 1).await;
+    }
+    assert_eq!(host.api().events_of(EventKind::DriverQuarantined).await.len(), 0);
+    bad.send(b"trap").await.unwrap();
+    let told = host.api().event(EventKind::DriverQuarantined).await.body.message;
+    assert!(told.contains("test/hostile@1.0.0 is quarantined on bad") && told.contains("5 times"), "{told}");
+    let reader = host.api().reader_until("bad", "quarantined", |reader| reader.phase == "quarantined").await;
+    assert!(reader.last_error.is_some_and(|why| why.contains("not started again")));
+    let device = host.cli("device show floor-2-east").await.ok();
+    assert!(device.contains("not started again"), "a device shows its readers' trouble: {device}");
+    good.shows_and_hears("4711", "[nothing]").await;
+
+    let connections = bad.record().connections();
+    host.cli("reader free bad").await.ok();
+    bad.was_connected(connections + 1).await;
+    host.api().online("bad").await;
+    bad.send(b"card").await.unwrap();
+    host.api().reader_until("bad", "a card", |reader| reader.cards == 1).await;
+    let free = host.cli("reader free bad").await.refused();
+    assert!(free.contains("no driver is quarantined"), "{free}");
+    assert_eq!(good.record().connections(), 1);
+}

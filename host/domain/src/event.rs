@@ -87,6 +87,8 @@ kinds! {
     DriverFault       "driver.fault"        Error   "A driver ended a session with a fault of its own."
     DriverTrapped     "driver.trapped"      Error   "A driver trapped; its session and connection ended and are made anew."
     DriverBound       "driver.bound"        Error   "A driver crossed a bound, which is named; its session and connection ended and are made anew."
+    DriverQuarantined "driver.quarantined"  Error   "A driver failed too often on a reader and is not started there, until it is freed or another version is to run."
+    DriverFreed       "driver.freed"        Info    "A reader whose driver was quarantined is served again."
     DriverKept        "driver.kept"         Warning "A reader's session stays in its version of the driver: the other one failed, or refused its state."
     DriverSwap        "driver.swap"         Info    "A swap to another version of a driver began, reached its next stage, or is done."
     DriverSwapBack    "driver.swap-back"    Error   "A swap was rolled back: the readers run the version before again; the message says why."

@@ -33,7 +33,7 @@ use crate::{
     files, hex, http,
     memory::Memory,
     retention,
-    sessions::{Listeners, Services, Sessions},
+    sessions::{Listeners, Quarantine, Services, Sessions},
     sign_in::Passwords,
     swap::Swaps,
     tls::{self, Door, Tls},
@@ -231,6 +231,7 @@ async fn start(config: Config, tls: Arc<Tls>, ports: Ports, base: Base) -> Resul
     let services = Arc::new(Services {
         desk: Desk::new(store.clone()),
         listeners: Listeners::new(store.clone(), tls, config.callers.clone()),
+        quarantine: Quarantine::default(),
         fetcher: Arc::new(Fetcher::new(config.fetches.clone())?),
         config,
         store,

@@ -24,7 +24,8 @@ Examples:
   cardinal reader set floor-2-east settings.keepalive_seconds=10
   cardinal reader command floor-2-east beep
   cardinal reader callback floor-2-east                # a secret: whoever has it can show cards there
-  cardinal reader rotate floor-2-east --overlap 1h";
+  cardinal reader rotate floor-2-east --overlap 1h
+  cardinal reader free floor-2-east                    # its driver was quarantined, and is mended";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
@@ -48,6 +49,10 @@ pub(super) enum Action {
         name: String,
     },
     Rotate(Rotate),
+    /// Start a driver again that was quarantined on this reader
+    Free {
+        name: String,
+    },
 }
 
 impl Action {
@@ -67,6 +72,10 @@ impl Action {
                 Ok(())
             }
             Self::Rotate(rotate) => rotate.run(client).await,
+            Self::Free { name } => {
+                client.ask::<()>(Method::POST, &format!("reader/{name}/free"), None::<&()>, None::<&()>).await?;
+                output::done(client.json, &format!("the driver of {name} is started again"))
+            }
             Self::Command { name, command, arguments } => {
                 let pair = |text: &String| {
                     let (key, value) = text.split_once('=').ok_or_else(|| anyhow!("{text:?} is no KEY=VALUE"))?;
@@ -133,6 +142,9 @@ async fn show(client: &Client, name: &str) -> Result<()> {
             "throttled",
             time(status.throttled).map(|since| format!("since {since}: it sends too much, and is read more slowly")),
         ),
+        ("asleep", status.asleep.then(|| "its driver is saved and costs nothing until something happens".to_owned())),
+        ("rejected", (status.rejected > 0).then(|| format!("{} of its cards", status.rejected))),
+        ("failures", (status.faults > 0).then(|| format!("{} of its driver", status.faults))),
         ("floods", (status.throttles > 0).then(|| status.throttles.to_string())),
         ("last error", status.last_error.clone()),
         ("at", time(status.last_error_at)),
@@ -153,6 +165,7 @@ fn phase(reader: &ReaderView) -> String {
     let Some(status) = &reader.status else { return "disabled".to_owned() };
     match (status.phase, &status.health) {
         (Phase::Misconfigured, _) => "misconfigured".to_owned(),
+        (Phase::Quarantined, _) => "quarantined".to_owned(),
         (Phase::Connecting, _) => "connecting".to_owned(),
         (Phase::Online, _) if status.throttled.is_some() => "throttled".to_owned(),
         (Phase::Online, Some(health)) => health.to_string(),

@@ -34,6 +34,8 @@ bounds_table! {
     commands_waiting = 8, "commands", "Commands of operators that wait for one reader; a further one is refused.";
     call_answer_ms = 10_000, "ms", "Time for the driver of a reader that calls over HTTP to answer a call; then the host answers 504. A verdict takes milliseconds, and readers give up after some seconds.";
     sleep_after_ms = 10_000, "ms", "How long a reader's driver has nothing to do before it is saved and its instance is let go; the next input wakes it, which takes some 40 microseconds. Where the host has nearly as many instances as it may, a tenth of a second is enough.";
+    failures = 5, "failures", "Failures of a driver on one reader (traps, crossed bounds, faults) before it is no longer started there, until it is freed by hand or another version of it is to run.";
+    failures_within_ms = 600_000, "ms", "The time within which that many must happen.";
     rest_bytes = 64 * KIB, "bytes", "What had arrived when a connection ended and is still taken: what a person showed must not be lost, and a flood must not keep an ending connection alive.";
     facts = 64, "facts", "What a driver reports of its reader and the host keeps to show; each is cut at 1,024 characters.";
     calm_ms = 10_000, "ms", "How long a reader must have stayed within its bounds before a flood counts as over.";
@@ -63,6 +65,8 @@ impl SessionLimits {
         in_range("bytes_per_second", self.bytes_per_second, KIB, 1 << 40, "")?;
         in_range("connections_per_minute", self.connections_per_minute, 1, 100_000, "")?;
         in_range("commands_waiting", self.commands_waiting, 1, 10_000, "")?;
+        in_range("failures", self.failures, 1, 1_000, "")?;
+        in_range("failures_within_ms", self.failures_within_ms, 1_000, 7 * 86_400_000, "")?;
         in_range("sleep_after_ms", self.sleep_after_ms, 10, 86_400_000, "")?;
         in_range("call_answer_ms", self.call_answer_ms, 100, 600_000, "")?;
         in_range("rest_bytes", self.rest_bytes, KIB, 1 << 30, "")?;

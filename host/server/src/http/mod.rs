@@ -57,6 +57,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/api/v1/device/{name}", get(devices::show))
         .route("/api/v1/reader/{name}/callback", get(readers::callback))
         .route("/api/v1/reader/{name}/rotate", post(readers::rotate))
+        .route("/api/v1/reader/{name}/free", post(readers::free))
         .route("/api/v1/printer", get(printers::list))
         .route("/api/v1/printer/{name}", get(printers::show))
         .route("/api/v1/printer/{name}/certificate", get(printers::certificate))

@@ -185,6 +185,14 @@ pub(super) async fn rotate(
     Ok(Json(Rotated { overlap_ends }))
 }
 
+/// Starts a driver again that was quarantined on a reader.
+pub(super) async fn free(State(host): State<Arc<Host>>, Path(name): Path<ReaderName>) -> Result<Json<()>, ApiError> {
+    if !host.services.quarantine.free(&name) {
+        return Err(ApiError::conflict(format!("no driver is quarantined on {name}")));
+    }
+    Ok(Json(()))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 
-use super::{ApiError, extract::Path};
+use super::{
+    ApiError,
+    extract::{Body, Path},
+};
 use crate::{
     host::Host,
     swap::{SwapBody, SwapError, SwapView},
@@ -14,7 +17,7 @@ use crate::{
 pub(super) async fn start(
     State(host): State<Arc<Host>>,
     Path((vendor, name)): Path<(String, String)>,
-    Json(body): Json<SwapBody>,
+    Body(body): Body<SwapBody>,
 ) -> Result<Json<SwapView>, ApiError> {
     // The readers that it was checked for are those that it begins with.
     let _applying = host.applying.lock().await;

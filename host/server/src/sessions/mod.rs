@@ -17,6 +17,7 @@ mod hidden;
 mod http;
 mod listen;
 mod open_calls;
+mod quarantine;
 mod reader;
 mod refused;
 mod routes;
@@ -45,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     dial::with_port,
     going_on::Stays,
+    quarantine::Quarantine,
     listen::Listeners,
     refused::{Refused, Tell},
     throttle::{Flood, Meter},
@@ -63,6 +65,7 @@ pub struct Services {
     pub drivers: Drivers,
     pub memory: Memory,
     pub listeners: Listeners,
+    pub quarantine: Quarantine,
     pub calls: Arc<Calls>,
     pub fetcher: Arc<Fetcher>,
 }
@@ -176,6 +179,8 @@ impl Sessions {
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
+            // Who changed it has mended it, for all we know.
+            self.services.quarantine.free(&name);
             if let Some(session) = running.remove(&name) {
                 session.stop.cancel();
                 before.insert(name, session.task);

@@ -8,7 +8,7 @@ use cardinal_domain::{
     names::TraceId,
     site::{Device, Reader},
 };
-use cardinal_runtime::{DriverSession, SessionError};
+use cardinal_runtime::{Driver, DriverSession, SessionError};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -87,6 +87,14 @@ impl ReaderTask {
                 Err(problem) => return self.misconfigured(&problem).await,
             };
             self.status.runs(&prepared.driver, prepared.commands.clone());
+            if let Some(why) = self.services.quarantine.held(&self.spec.name, prepared.driver.digest()) {
+                // Nobody serves it: terminals are to see that.
+                *place = None;
+                if !self.quarantined(&prepared.driver, &why).await {
+                    return;
+                }
+                continue;
+            }
             // Given up before another is taken: it may be at the same address.
             if place.as_ref().is_some_and(|place| !place.serves(&prepared.way)) {
                 *place = None;
@@ -103,6 +111,9 @@ impl ReaderTask {
                 None => Box::pin(self.http(prepared)).await,
             };
             let end = ended.unwrap_or_else(End::Driver);
+            if let End::Driver(error) = &end {
+                self.failed(error).await;
+            }
             backoff.ended_after(started.elapsed());
             let listens = place.is_some();
             match end {
@@ -315,9 +326,6 @@ impl ReaderTask {
             Ok(End::Replaced) => "the terminal made a newer connection".to_owned(),
             Ok(End::Stopped) => "the host closed it".to_owned(),
             Ok(End::Driver(error)) | Err(error) => {
-                if !matches!(error, SessionError::Host { .. }) {
-                    self.status.failed();
-                }
                 let event = failure(name, label, trace, error).reader(name).device(&self.spec.device);
                 self.services.tell(event.fact("driver", label)).await;
                 error.to_string()
@@ -326,6 +334,39 @@ impl ReaderTask {
         self.status.offline(&why);
         let event = self.event(trace, EventKind::ReaderDisconnected, format!("{name} is disconnected: {why}"));
         self.services.tell(event.fact("driver", label)).await;
+    }
+
+    /// The driver's session ended against its will: too often, and it is not started again.
+    async fn failed(&self, error: &SessionError) {
+        if matches!(error, SessionError::Host { .. }) {
+            return;
+        }
+        let (label, digest) = self.status.failed();
+        let (name, limits) = (&self.spec.name, &self.services.config.sessions);
+        if let Some(why) = self.services.quarantine.failed(name, &digest, &error.to_string(), limits) {
+            let message = format!("{label} is quarantined on {name}: {why}. `cardinal reader free {name}` starts it again");
+            let event = self.event(TraceId::new(), EventKind::DriverQuarantined, message);
+            self.services.tell(event.fact("driver", label)).await;
+        }
+    }
+
+    /// Waits until its driver is freed, or another version of it is to run. False: stopped.
+    async fn quarantined(&self, driver: &Driver, why: &str) -> bool {
+        let name = &self.spec.name;
+        self.status.quarantined(why);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return false,
+                () = self.services.quarantine.freed() => {}
+                () = tokio::time::sleep(SECOND) => {}
+            }
+            let is_same = || self.services.drivers.find_for(&self.spec).is_ok_and(|now| now.digest() == driver.digest());
+            if self.services.quarantine.held(name, driver.digest()).is_none() || !is_same() {
+                let message = format!("{name} is served again: it was freed, or has another driver");
+                self.services.tell(self.event(TraceId::new(), EventKind::DriverFreed, message)).await;
+                return true;
+            }
+        }
     }
 
     async fn unreachable(&mut self, why: &str) {

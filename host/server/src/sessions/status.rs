@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 pub enum Phase {
     /// It cannot be run as configured; `last_error` says what to change.
     Misconfigured,
+    /// Its driver failed too often and is not started; `last_error` says why.
+    Quarantined,
     /// A connection is being made, or waited for.
     Connecting,
     /// A connection stands. Over HTTP, where none does: its driver is at work. Whether the reader itself answers is then
@@ -88,7 +90,7 @@ impl ReaderStatus {
             Some(reason.to_owned())
         };
         match (self.phase, self.health) {
-            (Phase::Misconfigured, _) => Some(self.last_error.clone().unwrap_or_default()),
+            (Phase::Misconfigured | Phase::Quarantined, _) => Some(self.last_error.clone().unwrap_or_default()),
             (Phase::Connecting, _) => {
                 let why = self.last_error.as_ref().map_or_else(String::new, |why| format!(": {why}"));
                 Some(format!("there is no connection with it{why}"))
@@ -191,6 +193,10 @@ impl StatusCell {
         self.fails(Phase::Connecting, error);
     }
 
+    pub(super) fn quarantined(&self, error: &str) {
+        self.fails(Phase::Quarantined, error);
+    }
+
     pub(super) fn misconfigured(&self, error: &str) {
         self.fails(Phase::Misconfigured, error);
     }
@@ -228,9 +234,11 @@ impl StatusCell {
         self.change(|status| status.asleep = asleep);
     }
 
-    /// Its driver failed.
-    pub(super) fn failed(&self) {
-        self.change(|status| status.faults += 1);
+    /// Its driver failed: which one that was, and the digest of its file.
+    pub(super) fn failed(&self) -> (String, String) {
+        let mut cell = self.lock();
+        cell.status.faults += 1;
+        (cell.status.driver.clone(), cell.digest.clone())
     }
 
     /// The reader was heard of.
