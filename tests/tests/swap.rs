@@ -129,7 +129,7 @@ async fn a_version_that_cannot_take_the_state_leaves_the_one_before_running() {
     // It recurses without end when it is opened.
     let (host, [first, second]) = hostile(&[("1.0.0", "1.1.0"), ("nothing", "recurse")]).await;
     let failed = host.cli("driver swap test/hostile --to 1.1.0").await.refused();
-    assert!(failed.contains("taken back") && failed.contains("cannot go on"), "{failed}");
+    assert!(failed.contains("taken back") && failed.contains("stack_bytes"), "{failed}");
     for (name, terminal) in [("a", &first), ("b", &second)] {
         runs(&host, name, "test/hostile@1.0.0").await;
         terminal.send(b"echo x").await.unwrap();
@@ -181,7 +181,7 @@ async fn a_driver_that_gives_its_state_away_at_no_time_takes_the_version_with_it
 /// Readers that show cards during the swaps.
 const READERS: usize = 100;
 /// Cards each of them shows.
-const CARDS: usize = 40;
+const CARDS: usize = 20;
 
 #[tokio::test]
 async fn under_load_no_card_is_lost_or_doubled_and_no_connection_closes() {
@@ -212,14 +212,17 @@ async fn under_load_no_card_is_lost_or_doubled_and_no_connection_closes() {
             terminal
         });
     }
-    let mut swaps = 0;
-    while showing.len() == READERS || swaps < 2 {
+    let (mut swaps, mut terminals) = (0, Vec::new());
+    while terminals.len() < READERS {
+        // At least once there and back; then until all cards are shown.
         for version in [NEXT, OURS] {
             host.cli(&format!("driver swap cardinal/generic --to {version}")).await.ok();
             swaps += 1;
         }
+        while let Some(terminal) = showing.try_join_next() {
+            terminals.push(terminal.unwrap());
+        }
     }
-    let terminals = showing.join_all().await;
     println!("{swaps} swaps of {READERS} readers under load");
     assert!(terminals.iter().all(|terminal| terminal.record().connections() == 1 && terminal.heard("[unknown]") == CARDS));
     // Every card sent is an event, once; which one it was, its number's end and its reader say.
