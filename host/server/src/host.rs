@@ -32,6 +32,7 @@ use crate::{
     fetch::Fetcher,
     files, hex, http,
     memory::Memory,
+    recorder::Recorder,
     retention,
     sessions::{Listeners, Services, Sessions},
     sign_in::Passwords,
@@ -151,6 +152,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     }
     let _ = following.await;
     host.sessions.shutdown().await;
+    services.recorder.shutdown().await;
     let _ = cleaning.await;
     requests.finished(REQUESTS_END).await;
     services.release.shutdown().await;
@@ -228,6 +230,7 @@ async fn start(config: Config, tls: Arc<Tls>, ports: Ports, base: Base) -> Resul
         desk: Desk::new(store.clone()),
         listeners: Listeners::new(store.clone(), tls, config.callers.clone()),
         fetcher: Arc::new(Fetcher::new(config.fetches.clone())?),
+        recorder: Recorder::new(config.recorder.clone(), store.clone(), config.data_path("captures")),
         config,
         store,
         release,

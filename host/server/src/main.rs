@@ -17,6 +17,7 @@ mod host;
 mod http;
 mod memory;
 mod readers;
+mod recorder;
 mod retention;
 mod sessions;
 mod sign_in;

@@ -10,6 +10,7 @@ use reqwest::Method;
 
 use super::{
     client::Client,
+    driver_replay::{Replay, Test},
     output::{self, say},
 };
 
@@ -18,7 +19,9 @@ Examples:
   cardinal driver install acme-tcp.wasm
   cardinal driver list
   cardinal driver show cardinal/generic
-  cardinal driver remove acme/tcp@1.2.0";
+  cardinal driver remove acme/tcp@1.2.0
+  cardinal driver replay lost-card.trace --driver acme-tcp.wasm
+  cardinal driver test drivers/acme-tcp --driver acme-tcp.wasm";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
@@ -36,6 +39,8 @@ pub(super) enum Action {
         #[arg(value_name = "VENDOR/NAME[@VERSION]")]
         driver: String,
     },
+    Replay(Replay),
+    Test(Test),
 }
 
 impl Action {
@@ -49,6 +54,9 @@ impl Action {
                     .with_context(|| format!("{} was not installed", file.display()))?;
                 show(client, &installed)
             }
+            // Take no host.
+            Self::Replay(replay) => replay.run(client.json),
+            Self::Test(test) => test.run(client.json),
             Self::List => list(client).await,
             Self::Show { driver } => show(client, &client.get(&format!("driver/{driver}")).await?),
             Self::Remove { driver } => {

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use reqwest::Method;
 
 use super::{
+    capture::{self, Record},
     client::Client,
     entity::{Remove, Set},
     output::{self, say},
@@ -24,7 +25,9 @@ Examples:
   cardinal reader set floor-2-east settings.keepalive_seconds=10
   cardinal reader command floor-2-east beep
   cardinal reader callback floor-2-east                # a secret: whoever has it can show cards there
-  cardinal reader rotate floor-2-east --overlap 1h";
+  cardinal reader rotate floor-2-east --overlap 1h
+  cardinal reader trace floor-2-east
+  cardinal reader record floor-2-east --for 10m        # card numbers in clear: see its help";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
@@ -48,6 +51,11 @@ pub(super) enum Action {
         name: String,
     },
     Rotate(Rotate),
+    /// What the reader's driver was told and answered lately: no card numbers, no bytes
+    Trace {
+        name: String,
+    },
+    Record(Record),
 }
 
 impl Action {
@@ -66,6 +74,8 @@ impl Action {
                 say!("{}", callback.url);
                 Ok(())
             }
+            Self::Trace { name } => capture::trace(client, &name).await,
+            Self::Record(record) => record.run(client).await,
             Self::Rotate(rotate) => rotate.run(client).await,
             Self::Command { name, command, arguments } => {
                 let pair = |text: &String| {

@@ -38,7 +38,7 @@ impl Rotate {
 }
 
 /// Reads `90s`, `10m`, `1h`, `2d` or `0`.
-fn seconds(text: &str) -> Result<u64, String> {
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let each = match unit {
         "s" => Some(1),

@@ -23,6 +23,7 @@ use super::{
     taps::{Decided, Taps},
     throttle::{Flood, Meter},
 };
+use crate::recorder::Tape;
 
 pub(super) struct Hands<'t> {
     pub(super) services: &'t Arc<Services>,
@@ -36,6 +37,8 @@ pub(super) struct Hands<'t> {
     /// What its words must not hold.
     pub(super) hidden: Hidden,
     pub(super) clock: Clock,
+    /// The flight recorder's.
+    pub(super) tape: Tape,
     pub(super) taps: Taps,
     /// What may be read now.
     pub(super) bytes: Meter,
@@ -68,7 +71,9 @@ impl Hands<'_> {
     /// Gives the driver one input: what it answers, and the reading of the clock that its times count from.
     pub(super) async fn handle(&mut self, input: Input) -> Result<(Millis, Vec<Output>), End> {
         let now = self.clock.now();
+        self.record_input(now, &input).await?;
         let outputs = self.session.handle(now, input).await;
+        self.record_answer(&outputs);
         let outputs = outputs.map_err(|error| End::Driver(self.hidden.error(error)))?;
         for id in self.session.take_late_answers() {
             let message = format!("the driver of {} answered call {id}, which is no longer open", self.spec.name);

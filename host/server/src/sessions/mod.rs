@@ -17,6 +17,7 @@ mod http;
 mod listen;
 mod open_calls;
 mod reader;
+mod recording;
 mod refused;
 mod routes;
 mod socket;
@@ -49,7 +50,7 @@ pub use self::{
 pub use status::{Phase, ReaderStatus};
 
 use self::{listen::Place, reader::ReaderTask, status::StatusCell};
-use crate::{calls::Calls, config::Config, drivers::Drivers, fetch::Fetcher, memory::Memory};
+use crate::{calls::Calls, config::Config, drivers::Drivers, fetch::Fetcher, memory::Memory, recorder::Recorder};
 
 /// What every session needs.
 pub struct Services {
@@ -62,6 +63,7 @@ pub struct Services {
     pub listeners: Listeners,
     pub calls: Arc<Calls>,
     pub fetcher: Arc<Fetcher>,
+    pub recorder: Recorder,
 }
 
 impl Services {

@@ -371,6 +371,7 @@ fn hands<'t>(
         trace,
         label: session.driver().label(),
         clock: Clock::new(),
+        tape: services.recorder.tape(&spec.name),
         taps: Taps::new(Arc::clone(services), spec.name.clone(), device),
         bytes: Meter::new(bytes, SECOND, bytes),
         session,
