@@ -76,9 +76,7 @@ fn target(crate_folder: &Path) -> PathBuf {
 /// One engine a process. Compiled drivers are kept in the cache that is named first.
 fn runtime(cache: &Path) -> &'static Result<Runtime, String> {
     static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        Runtime::for_replay(Some(cache)).map_err(|error| chain(&error))
-    })
+    RUNTIME.get_or_init(|| Runtime::for_replay(Some(cache)).map_err(|error| chain(&error)))
 }
 
 impl Subject for Component {

@@ -129,7 +129,7 @@ fn a_broken_driver_is_told_and_never_blessed() {
     assert_eq!(answered.steps[0].outcome, Outcome::Broken(why.to_owned()));
     for bless in [false, true] {
         let (result, after) = check_text(text, bless);
-        assert!(result.unwrap_err().contains("got:      ! broken \"\\\"loud"));
+        assert!(result.unwrap_err().contains("got:      ! broken '\"loud\""));
         assert_eq!(after, text);
     }
     assert_eq!(check_text(&format!("{text}  ! broken 'so it is'\n"), false).0, Ok(()));

@@ -93,7 +93,8 @@ fn an_error_names_its_line() {
 fn what_is_not_known_and_what_broke_have_their_words() {
     let trace = |body: &str| Trace::parse(&format!("mode m\ntransport dial\n{body}"));
     let error = |body: &str| trace(body).unwrap_err().to_string();
-    for body in ["@0 resumed\n> anything\n> send \"v\"", "@0 resumed\n> send \"v\"\n> anything", "@0 save\n> anything"] {
+    for body in ["@0 resumed\n> anything\n> send \"v\"", "@0 resumed\n> send \"v\"\n> anything", "@0 save\n> anything"]
+    {
         assert!(error(body).ends_with("`> anything` stands alone under its input"), "{body}");
     }
     assert!(error("> anything").contains("must follow"));
@@ -202,7 +203,8 @@ fn step() -> impl Strategy<Value = Step> {
         ]
     };
     prop_oneof![
-        (input(), prop_oneof![outcome(), Just(Outcome::Anything)]).prop_map(|(input, outcome)| (Event::Input(input), outcome)),
+        (input(), prop_oneof![outcome(), Just(Outcome::Anything)])
+            .prop_map(|(input, outcome)| (Event::Input(input), outcome)),
         prop_oneof![outcome(), Just(Outcome::NotNow)].prop_map(|outcome| (Event::Save, outcome)),
     ]
     .prop_map(|(event, outcome)| Step { line: 0, at: 0, event, outcome })

@@ -146,7 +146,7 @@ mod tests {
         let marked: Vec<bool> = shown.lines().skip(2).map(|line| line.starts_with('*')).collect();
         assert_eq!(marked, [false, true, true, true, true, true], "{shown}");
         assert_eq!(shown.matches('y').count(), 200, "nothing is lost in folding");
-        let nothing = difference("", "! broken \"it\nwent wrong\"").unwrap().side_by_side();
+        let nothing = difference("", "! broken \"it\\nwent wrong\"").unwrap().side_by_side();
         assert!(nothing.contains("(nothing)") && nothing.contains("it\\nwent wrong"), "{nothing}");
         let huge = difference("", &format!("> send \"{}\"", "y".repeat(100_000))).unwrap().side_by_side();
         assert!(huge.len() < 2_000 && huge.contains('…'), "{huge}");

@@ -26,7 +26,9 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
     /// Inspect, compile and install a driver file
-    Install { file: PathBuf },
+    Install {
+        file: PathBuf,
+    },
     /// Installed drivers
     List,
     /// One driver with its modes and settings

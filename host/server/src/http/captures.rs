@@ -62,10 +62,7 @@ pub(super) async fn start(
     Ok(Json(host.services.recorder.start(&spec, body.seconds, body.note, OWNER).await?))
 }
 
-pub(super) async fn stop(
-    State(host): State<Arc<Host>>,
-    Path(name): Path<ReaderName>,
-) -> Result<Json<()>, ApiError> {
+pub(super) async fn stop(State(host): State<Arc<Host>>, Path(name): Path<ReaderName>) -> Result<Json<()>, ApiError> {
     Ok(Json(host.services.recorder.stop(&name, OWNER)?))
 }
 

@@ -139,7 +139,10 @@ impl Recorder {
         }
         let tape = self.tape(&reader.name);
         if tape.is_captured() {
-            let why = format!("reader {0} is being captured already; end that with `cardinal reader record {0} --stop`", reader.name);
+            let why = format!(
+                "reader {0} is being captured already; end that with `cardinal reader record {0} --stop`",
+                reader.name
+            );
             return Err(RecorderError::NotNow(why));
         }
         let capture = Capture::new(&reader.name, by, note, seconds);
@@ -201,7 +204,10 @@ impl Recorder {
         let known = self.captures.get(id).ok_or_else(|| RecorderError::Unknown(id.to_owned()))?;
         if !(1..=known.sessions).contains(&session) {
             let why = match known.sessions {
-                0 => format!("capture {id} has nothing yet: nothing has happened at {} since it was opened", known.reader),
+                0 => format!(
+                    "capture {id} has nothing yet: nothing has happened at {} since it was opened",
+                    known.reader
+                ),
                 count => format!("capture {id} has the sessions 1 to {count}"),
             };
             return Err(RecorderError::NotNow(why));
@@ -218,7 +224,8 @@ impl Recorder {
         let _changing = self.changing.lock().await;
         let known = self.captures.get(id).ok_or_else(|| RecorderError::Unknown(id.to_owned()))?;
         if known.ended.is_none() {
-            let why = format!("capture {id} is open; end it first with `cardinal reader record {} --stop`", known.reader);
+            let why =
+                format!("capture {id} is open; end it first with `cardinal reader record {} --stop`", known.reader);
             return Err(RecorderError::NotNow(why));
         }
         self.captures.remove(id).map_err(|source| self.disk(source))?;

@@ -63,9 +63,8 @@ impl Hands<'_> {
                 return Ok(());
             }
         }
-        let is_secret = |key: &str| {
-            mode.settings.iter().any(|setting| setting.key == key && setting.kind == SettingKind::Secret)
-        };
+        let is_secret =
+            |key: &str| mode.settings.iter().any(|setting| setting.key == key && setting.kind == SettingKind::Secret);
         let secrets: Vec<&str> =
             settings.iter().filter(|(key, _)| is_secret(key)).map(|(_, value)| value.as_str()).collect();
         let standins = Standins::new(&secrets, callback.as_deref());
