@@ -36,7 +36,7 @@ fn rights(path: &Path) -> u32 {
 /// Opens a capture and gives its id.
 async fn record(host: &Host, reader: &str) -> String {
     let opened: Value = host.cli(&format!("reader record {reader} --for 5m --json")).await.json();
-    opened["id"].as_str().unwrap().to_owned()
+    opened.get("id").and_then(Value::as_str).unwrap().to_owned()
 }
 
 /// Ends it, and gives the event once all is written.
@@ -152,6 +152,19 @@ async fn each_connection_is_a_file_and_the_end_of_the_host_is_told() {
     let second = fs::read_to_string(out.join(format!("{id}.2.trace"))).unwrap();
     assert!(second.contains("@0 connected ") && second.contains("disconnected shutdown"), "{second}");
     driver("test", &out, &program::component("cardinal-generic"), &[]).await.ok();
+    // A host that is killed tells of it when it is back, and what was written is whole.
+    terminal.was_connected(3).await;
+    let killed = record(&host, "r").await;
+    terminal.shows_and_hears("4711", "[nothing]").await;
+    let written = host.folder().join(format!("data/captures/{killed}.1.trace"));
+    let has_verdict = async || fs::read_to_string(&written).ok().filter(|text| text.contains("verdict")).map(drop);
+    wait::until("the swipe in the file", has_verdict).await;
+    host.kill().await;
+    host.serve().await;
+    let without_a_word = |event: &Event| event.body.message.contains("without a word");
+    host.api().event_after(ended.seq, EventKind::CaptureEnded, without_a_word).await;
+    driver("replay", &written, &program::component("cardinal-generic"), &[]).await.ok();
+
     let listed: Value = host.cli("capture list --json").await.json();
     assert_eq!((listed[0]["sessions"].as_u64(), listed[0]["by"].as_str()), (Some(2), Some("owner")));
 }

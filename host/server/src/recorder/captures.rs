@@ -63,12 +63,17 @@ impl Capture {
 pub(super) struct Captures {
     folder: PathBuf,
     known: Mutex<BTreeMap<String, Capture>>,
+    /// Those of which nobody was told that they ended.
+    untold: Mutex<Vec<Capture>>,
 }
+
+/// Why a capture ended that nobody ended.
+const UNTOLD: &str = "its host ended without a word (it was killed, or could not write)";
 
 impl Captures {
     /// Those in this folder.
     pub(super) fn read(folder: PathBuf) -> Self {
-        let captures = Self { known: Mutex::default(), folder };
+        let captures = Self { known: Mutex::default(), untold: Mutex::default(), folder };
         let entries = fs::read_dir(&captures.folder).into_iter().flatten().flatten();
         for path in entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json")) {
             let read = fs::read(&path).map_err(io::Error::other);
@@ -76,8 +81,9 @@ impl Captures {
                 Ok(mut capture) => {
                     if capture.ended.is_none() {
                         capture.ended = Some(Timestamp::now());
-                        capture.why = Some("the host was killed".to_owned());
+                        capture.why = Some(UNTOLD.to_owned());
                         captures.find_files(&mut capture);
+                        captures.untold.lock().unwrap_or_else(PoisonError::into_inner).push(capture.clone());
                     }
                     // That it ended is written when it can be; until then it is found out again.
                     if let Err(error) = captures.put(capture) {
@@ -97,6 +103,11 @@ impl Captures {
             capture.sessions += 1;
             capture.bytes += file.len();
         }
+    }
+
+    /// Those that had ended without a word, each once.
+    pub(super) fn take_untold(&self) -> Vec<Capture> {
+        std::mem::take(&mut self.untold.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -180,7 +191,7 @@ mod tests {
         // The host was killed.
         let again = Captures::read(place.clone()).list();
         let [found] = &again[..] else { panic!("{again:?}") };
-        assert_eq!((found.sessions, found.bytes, found.why.as_deref()), (1, 7, Some("the host was killed")));
+        assert_eq!((found.sessions, found.bytes, found.why.as_deref()), (1, 7, Some(UNTOLD)));
         assert_eq!(Captures::read(place.clone()).list(), again, "and stays so");
 
         let captures = Captures::read(place.clone());

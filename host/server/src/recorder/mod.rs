@@ -232,12 +232,15 @@ impl Recorder {
         self.tell_removed(&known, by).await
     }
 
-    /// Removes what has been kept for long enough.
+    /// Tells of captures that a killed host left open, and removes what has been kept for long enough.
     ///
     /// # Errors
     /// The disk or the store does not do its work; the next round tries again.
     pub async fn clean(&self) -> Result<(), RecorderError> {
         let _changing = self.changing.lock().await;
+        for capture in self.captures.take_untold() {
+            self.store.record(vec![writer::ended(TraceId::new(), &capture)]).await?;
+        }
         let days = i64::try_from(self.limits.capture_days).unwrap_or(i64::MAX);
         let before = Timestamp(Timestamp::now().0.saturating_sub(days.saturating_mul(24 * 3_600_000)));
         for capture in self.captures.list() {

@@ -144,27 +144,42 @@ impl Standins {
 
     /// Takes secrets out of what is Base64 there, of either alphabet, with padding or without.
     fn in_base64(&self, bytes: &mut Vec<u8>) {
-        let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte);
+        let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
         let mut replaced = Vec::with_capacity(bytes.len());
         for run in bytes.chunk_by(|one, next| is_digit(one) == is_digit(next)) {
-            let masked = Some(run).filter(|run| run.len() >= SHORTEST_RUN).and_then(|run| self.in_run(run));
-            replaced.extend(masked.as_deref().unwrap_or(run));
+            let mut run = run.to_vec();
+            // A slash or a dash before it may belong to it or not.
+            for from in 0..SHORTEST_RUN {
+                if let Some(run) = run.get_mut(from..) {
+                    self.in_run(run);
+                }
+            }
+            replaced.extend(run);
         }
         *bytes = replaced;
     }
 
-    fn in_run(&self, run: &[u8]) -> Option<Vec<u8>> {
-        let alphabet = if run.iter().any(|byte| b"-_".contains(byte)) { URL_SAFE } else { STANDARD };
+    fn in_run(&self, run: &mut [u8]) {
+        // One digit alone at the end is none.
+        let whole = run.len() - usize::from(run.len() % 4 == 1);
+        let Some(run) = run.get_mut(..whole).filter(|run| run.len() >= SHORTEST_RUN) else { return };
+        let is_url_safe = run.iter().any(|byte| b"-_".contains(byte));
         let config = GeneralPurposeConfig::new()
-            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-            .with_encode_padding(run.ends_with(b"="));
-        let engine = GeneralPurpose::new(&alphabet, config);
-        let decoded = engine.decode(run).ok()?;
+            .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+            .with_decode_allow_trailing_bits(true)
+            .with_encode_padding(false);
+        let engine = GeneralPurpose::new(if is_url_safe { &URL_SAFE } else { &STANDARD }, config);
+        let Ok(decoded) = engine.decode(&*run) else { return };
         let mut masked = decoded.clone();
         for (form, stand_in) in &self.forms {
             replace(&mut masked, form, stand_in);
         }
-        (masked != decoded).then(|| engine.encode(masked).into_bytes())
+        // A form in which it is longer than its stand-in is none that is put into Base64.
+        if masked != decoded && masked.len() == decoded.len() {
+            for (place, digit) in run.iter_mut().zip(engine.encode(masked).into_bytes()) {
+                *place = digit;
+            }
+        }
     }
 }
 
@@ -239,6 +254,10 @@ mod tests {
         assert_eq!(masked(&standins, &basic("p\"ss wörd")), basic(&x));
         let url = |password: &str| URL_SAFE_NO_PAD.encode(format!("?>ÿ{password}"));
         assert_eq!(masked(&standins, &url("p\"ss wörd")), url(&x));
+        let form = |password: &str| format!("/login/a-b?auth={}&x=1", STANDARD.encode(format!("ab:{password}")));
+        assert_eq!(masked(&standins, &form("p\"ss wörd")), form(&x));
+        let path = |password: &str| format!("/{}", URL_SAFE_NO_PAD.encode(format!("abc:{password}>>>???")));
+        assert_eq!(masked(&standins, &path("p\"ss wörd")), path(&x), "a slash that is no digit of it");
         assert_eq!(masked(&Standins::default(), "Basic YWRtaW46"), "Basic YWRtaW46");
     }
 

@@ -131,23 +131,26 @@ impl Writer {
             (None, None) => (Level::Info, "its time was over".to_owned()),
         };
         self.capture.ended = Some(Timestamp::now());
-        self.capture.why = Some(why.clone());
+        self.capture.why = Some(why);
         if let Err(error) = self.captures.put(self.capture.clone()) {
             tracing::error!(capture = self.capture.id, %error, "that a capture ended cannot be written to its folder");
         }
-        let Capture { id, reader, sessions, bytes, .. } = &self.capture;
-        let message = format!("the capture of {reader} ended: {why}");
-        let event = EventBody::new(self.trace, EventKind::CaptureEnded, message)
-            .level(level)
-            .reader(reader)
-            .device(&self.device)
-            .fact("capture", &**id)
-            .fact("sessions", sessions.to_string())
-            .fact("bytes", bytes.to_string());
+        let event = ended(self.trace, &self.capture).level(level).device(&self.device);
         if let Err(error) = self.store.record(vec![event]).await {
             tracing::error!(error = &error as &dyn std::error::Error, "an event was lost");
         }
     }
+}
+
+/// The event of its end.
+pub(super) fn ended(trace: TraceId, capture: &Capture) -> EventBody {
+    let Capture { id, reader, sessions, bytes, why, .. } = capture;
+    let message = format!("the capture of {reader} ended: {}", why.as_deref().unwrap_or_default());
+    EventBody::new(trace, EventKind::CaptureEnded, message)
+        .reader(reader)
+        .fact("capture", &**id)
+        .fact("sessions", sessions.to_string())
+        .fact("bytes", bytes.to_string())
 }
 
 fn unwritten(error: &io::Error) -> String {
