@@ -11,8 +11,8 @@ fn words(entry: &Entry) -> Vec<String> {
     shown(entry.packed()).into_iter().map(|line| line.what).collect()
 }
 
-fn told(input: Input) -> String {
-    words(&Entry::told(5, &input)).concat()
+fn told(input: &Input) -> String {
+    words(&Entry::told(5, input)).concat()
 }
 
 fn answered(outputs: Vec<Output>) -> Vec<String> {
@@ -43,7 +43,7 @@ fn inputs_are_told_without_what_is_in_them() {
         (Input::Verdict(verdict), "verdict 1 nothing-held"),
         (Input::Command("beep".to_owned(), pair()), "command beep"),
     ] {
-        assert_eq!(told(input), expected);
+        assert_eq!(told(&input), expected);
     }
 }
 
