@@ -304,3 +304,28 @@ async fn a_driver_without_an_end_ends_in_a_replay_at_a_bound_with_a_name() {
     let none = driver("test", &folder.path().join("none"), &component, &[]).await.refused();
     assert!(none.contains("none"), "{none}");
 }
+
+#[tokio::test]
+async fn a_capture_ends_by_its_time_and_at_its_bounds() {
+    let (mut host, terminal) = (Host::init().await, listening().await);
+    host.set("CARDINAL_RECORDER__CAPTURE_SESSIONS", "1");
+    host.set("CARDINAL_RECORDER__CAPTURE_LONGEST_S", "3600");
+    host.serve().await;
+    host.apply(&(folder_site() + &reader("r", terminal.address(), SIGNS))).await;
+    terminal.is_connected().await;
+    host.cli("reader record r --for 1s").await.ok();
+    let first = host.api().event(EventKind::CaptureEnded).await;
+    assert!(first.body.message.ends_with("its time was over"), "{}", first.body.message);
+
+    record(&host, "r").await;
+    terminal.shows_and_hears("4711", "[nothing]").await;
+    terminal.drop_connection();
+    let second = host.api().event_after(first.seq, EventKind::CaptureEnded, |_| true).await;
+    assert!(second.body.message.contains("capture_sessions"), "{}", second.body.message);
+    terminal.was_connected(2).await;
+    terminal.shows_and_hears("4711", "[nothing]").await;
+
+    let longer = host.cli("reader record r --for 2h").await.refused();
+    assert!(longer.contains("capture_longest_s"), "{longer}");
+    assert!(host.cli("reader record r --stop").await.refused().contains("not being captured"));
+}

@@ -273,3 +273,30 @@ impl Recorder {
         RecorderError::Disk { path: self.captures.folder().to_owned(), source }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cardinal_store::{Durability, Place};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_kept_for_long_enough_goes_and_what_is_young_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(Place::File(folder.path().join("db")), Durability::Process).await.unwrap();
+        let place = folder.path().join("captures");
+        let captures = Captures::read(place.clone());
+        for (name, age_days) in [("old", 15), ("young", 13)] {
+            let mut capture = Capture::new(&ReaderName::new(name).unwrap(), "owner", None, 60);
+            capture.ended = Some(Timestamp(Timestamp::now().0 - age_days * 24 * 3_600_000));
+            capture.sessions = 1;
+            captures.put(capture.clone()).unwrap();
+            std::fs::write(captures.session_file(&capture.id, 1), "mode m\n").unwrap();
+        }
+        let recorder = Recorder::new(RecorderLimits::default(), store, place.clone());
+        recorder.clean().await.unwrap();
+        let left: Vec<_> = recorder.list().into_iter().map(|capture| capture.reader.to_string()).collect();
+        assert_eq!(left, ["young"]);
+        assert_eq!(std::fs::read_dir(&place).unwrap().count(), 2, "what tells of it, and its trace");
+    }
+}
