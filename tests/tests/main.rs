@@ -26,6 +26,7 @@ mod postgres;
 mod printer;
 mod printers;
 mod queues;
+mod recorder;
 mod restart;
 mod rfideas_241;
 mod sessions;

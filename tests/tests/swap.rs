@@ -104,7 +104,10 @@ async fn settings_that_a_version_does_not_know_are_told_before_anything_moves() 
     terminal.is_connected().await;
     install_generic(&host, &[(OURS, NEXT), ("on_unknown_card", "on_unknown_cord")]).await;
     let refused = host.cli(&format!("driver swap cardinal/generic --to {NEXT}")).await.refused();
-    assert!(refused.contains("r:") && refused.contains("on_unknown_card") && refused.contains("nothing was changed"), "{refused}");
+    assert!(
+        refused.contains("r:") && refused.contains("on_unknown_card") && refused.contains("nothing was changed"),
+        "{refused}"
+    );
     runs(&host, "r", &format!("cardinal/generic@{OURS}")).await;
     let unknown = host.cli("driver swap cardinal/generic --to 1.2.3").await.refused();
     assert!(unknown.contains("installed versions"), "{unknown}");
@@ -190,7 +193,8 @@ async fn under_load_no_card_is_lost_or_doubled_and_no_connection_closes() {
         terminals.push(listening().await);
     }
     let host = host().await;
-    let readers = |(number, terminal): (usize, &GenericTerminal)| reader(&format!("r{number}"), terminal.address(), SIGNS);
+    let readers =
+        |(number, terminal): (usize, &GenericTerminal)| reader(&format!("r{number}"), terminal.address(), SIGNS);
     host.apply(&(folder_site() + &terminals.iter().enumerate().map(readers).collect::<String>())).await;
     for terminal in &terminals {
         terminal.is_connected().await;
@@ -224,7 +228,9 @@ async fn under_load_no_card_is_lost_or_doubled_and_no_connection_closes() {
         }
     }
     println!("{swaps} swaps of {READERS} readers under load");
-    assert!(terminals.iter().all(|terminal| terminal.record().connections() == 1 && terminal.heard("[unknown]") == CARDS));
+    assert!(
+        terminals.iter().all(|terminal| terminal.record().connections() == 1 && terminal.heard("[unknown]") == CARDS)
+    );
     // Every card sent is an event, once; which one it was, its number's end and its reader say.
     let mut page: Vec<(String, String)> = Vec::new();
     let all = wait::until("every card to be stored", async || {
@@ -235,7 +241,11 @@ async fn under_load_no_card_is_lost_or_doubled_and_no_connection_closes() {
             let events: Vec<cardinal_domain::event::Event> = host.api().get(&path).await;
             let Some(last) = events.last() else { break };
             after = last.seq;
-            page.extend(events.iter().map(|event| (event.body.reader.as_ref().unwrap().to_string(), event.body.message.clone())));
+            page.extend(
+                events
+                    .iter()
+                    .map(|event| (event.body.reader.as_ref().unwrap().to_string(), event.body.message.clone())),
+            );
         }
         (page.len() >= READERS * CARDS).then(|| page.clone())
     })

@@ -34,7 +34,12 @@
 //! | `> set-timer ID MS`, `> cancel-timer ID`, `> answer ID STATUS [header NAME=TEXT]… [body BYTES]` | |
 //! | `> fetch ID METHOD PATH [port N] [tls] [query KEY=TEXT]… [header NAME=TEXT]… [body BYTES]` | |
 //! | `> status HEALTH [TEXT] [fact KEY=TEXT]…`, `> remember KEY BYTES`, `> log LEVEL TEXT`, `> close CODE [TEXT]` | |
+//! | `> anything` | alone under its input: what was answered is not known, and every answer is right |
 //! | `! fault CODE [TEXT]`, `! not-now` | the call faulted; `save` gave nothing and the session went on |
+//! | `! broken TEXT` | the session broke: a trap, a crossed bound, a broken rule; the text is for people alone |
+//!
+//! A recording that begins in the middle of a session has `saved`, which is what the driver's `save` gave then, and as its
+//! first input `@T resumed` with `> anything`: the driver that was recorded went on without being told.
 //!
 //! Texts and bytes stand in double quotes with the escapes of [`crate::bytes_text`], or in single quotes without any.
 
@@ -105,9 +110,36 @@ pub enum Outcome {
     Fault(Fault),
     /// `save` gave nothing: the session went on where it was.
     NotNow,
+    /// The session broke: a trap, a crossed bound, a broken rule of the contract. In words, for people.
+    Broken(String),
+    /// What came of it is not known, but that the session went on.
+    Anything,
+}
+
+impl Outcome {
+    /// Whether the session is over with it.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Fault(_) | Self::Broken(_))
+    }
+
+    /// Whether this, which a trace expects, is what was got.
+    pub fn is_met_by(&self, got: &Self) -> bool {
+        match (self, got) {
+            (Self::Anything, Self::Outputs(_)) | (Self::Broken(_), Self::Broken(_)) => true,
+            _ => self == got,
+        }
+    }
 }
 
 impl Trace {
+    /// Whether this, which is expected, is what was got: the same steps with outcomes that meet those of this trace.
+    pub fn is_met_by(&self, got: &Self) -> bool {
+        let mut steps = self.steps.iter().zip(&got.steps);
+        self.refused == got.refused
+            && self.steps.len() == got.steps.len()
+            && steps.all(|(expected, got)| expected.outcome.is_met_by(&got.outcome))
+    }
+
     /// The trace that this text describes.
     ///
     /// # Errors

@@ -117,7 +117,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// A component for this engine. One at a time for each cache: its counters tell what happened.
 pub(crate) fn load(
     engine: &Engine,
-    cache: &CodeCache,
+    cache: Option<&CodeCache>,
     compiler: &Compiler,
     wasm: &[u8],
     inspection: &Inspection,
@@ -125,7 +125,8 @@ pub(crate) fn load(
 ) -> Result<Component, CompileError> {
     let component =
         || Component::new(engine, wasm).map_err(|error| CompileError::Load(shown(&format!("{error:#}"), 1_000)));
-    let Compiler::Child(command) = compiler else {
+    // A host has both.
+    let (Compiler::Child(command), Some(cache)) = (compiler, cache) else {
         return component();
     };
     let file = HandedOver::new(&cache.folder, wasm, &inspection.digest)?;

@@ -87,16 +87,26 @@ pub(crate) fn cache(folder: &Path) -> Result<CodeCache, EngineError> {
     Ok(CodeCache { folder, code })
 }
 
+/// How the work of a call is measured against its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Metering {
+    /// By the clock: the way of a host, and cheap.
+    Time,
+    /// By counting instructions: the same each time on every machine, and up to three times slower.
+    Fuel,
+}
+
 /// What compiled code depends on.
-fn config(cache: &CodeCache) -> Config {
+fn config(cache: Option<&CodeCache>, metering: Metering) -> Config {
     let mut config = Config::new();
     config
-        .cache(Some(cache.code.clone()))
+        .cache(cache.map(|cache| cache.code.clone()))
         .strategy(Strategy::Cranelift)
         .cranelift_opt_level(OptLevel::Speed)
         // The same inputs give the same outputs on every machine: a recording must replay.
         .cranelift_nan_canonicalization(true)
-        .epoch_interruption(true)
+        .epoch_interruption(metering == Metering::Time)
+        .consume_fuel(metering == Metering::Fuel)
         .concurrency_support(false)
         .gc_support(false)
         .shared_memory(false)
@@ -117,7 +127,7 @@ pub(crate) fn fingerprint(engine: &Engine) -> String {
 
 /// The engine of a process that compiles: no room for instances, and one thread, so that its need of memory can be bounded.
 pub(crate) fn for_compiling(cache: &CodeCache) -> Result<Engine, EngineError> {
-    let mut config = config(cache);
+    let mut config = config(Some(cache), Metering::Time);
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand).parallel_compilation(false);
     Engine::new(&config).map_err(|error| EngineError::Engine(format!("{error:#}")))
 }
@@ -140,7 +150,7 @@ pub(crate) fn for_running(cache: &CodeCache, options: &EngineOptions) -> Result<
         .total_tables(count(each))
         .max_tables_per_component(u32::try_from(each).unwrap_or(u32::MAX))
         .table_elements(size(options.largest_table_elements));
-    let mut config = config(cache);
+    let mut config = config(Some(cache), Metering::Time);
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .memory_init_cow(true)
@@ -148,6 +158,13 @@ pub(crate) fn for_running(cache: &CodeCache, options: &EngineOptions) -> Result<
     let engine = Engine::new(&config).map_err(|error| EngineError::Engine(format!("{error:#}")))?;
     start_ticker(&engine, Duration::from_millis(options.epoch_tick_ms))?;
     Ok(engine)
+}
+
+/// The engine of a process that replays traces: one session at a time as a rule, so there is no pool, and no ticker.
+pub(crate) fn for_replaying(cache: Option<&CodeCache>, options: &EngineOptions) -> Result<Engine, EngineError> {
+    let mut config = config(cache, Metering::Fuel);
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand).max_wasm_stack(size(options.stack_bytes));
+    Engine::new(&config).map_err(|error| EngineError::Engine(format!("{error:#}")))
 }
 
 /// One thread that moves the engine's epoch on, for as long as there is the engine.

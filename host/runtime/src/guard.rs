@@ -13,12 +13,18 @@ use crate::{
 /// How much of a backtrace is kept, in characters.
 const BACKTRACE: usize = 4_000;
 
+/// Instructions that stand for a millisecond of a deadline where fuel is counted: about what a machine does in that time, so
+/// that a driver which keeps its deadline at a site keeps it in a replay.
+const FUEL_PER_MS: u64 = 1_000_000;
+
 /// The data of every store.
 #[derive(Debug)]
 pub(crate) struct Guard {
     memory_bytes: usize,
     table_elements: usize,
     instances: usize,
+    /// Whether the engine counts fuel instead of time.
+    counts_fuel: bool,
     refused: Option<(&'static str, String)>,
 }
 
@@ -70,6 +76,7 @@ pub(crate) fn store(engine: &Engine, bounds: &Bounds) -> Store<Guard> {
         memory_bytes: size(bounds.memory_bytes),
         table_elements: size(bounds.table_elements),
         instances: size(bounds.instances),
+        counts_fuel: false,
         refused: None,
     };
     let mut store = Store::new(engine, guard);
@@ -77,8 +84,14 @@ pub(crate) fn store(engine: &Engine, bounds: &Bounds) -> Store<Guard> {
     store.set_hostcall_fuel(size(bounds.hostcall_fuel));
     store.set_max_component_handles(size(bounds.component_handles));
     store.epoch_deadline_trap();
+    // An engine that counts no fuel has none to tell of.
+    let counts_fuel = store.get_fuel().is_ok();
+    store.data_mut().counts_fuel = counts_fuel;
     store
 }
+
+/// The name of what stands for the bound on a call's time where fuel is counted.
+const REPLAY_FUEL: &str = "replay_fuel";
 
 /// An export, and the bound on its time.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +109,10 @@ impl Export {
     /// Starts the clock of a call.
     pub(crate) fn start(self, store: &mut Store<Guard>, bounds: &Bounds, engine: &EngineOptions) {
         let deadline = bounds.get(self.deadline).unwrap_or_default();
+        // Fails on no engine that counts it.
+        if store.data().counts_fuel && store.set_fuel(deadline.saturating_mul(FUEL_PER_MS)).is_ok() {
+            return;
+        }
         // The tick under way is no whole one.
         store.set_epoch_deadline(deadline.div_ceil(engine.epoch_tick_ms.max(1)).saturating_add(1));
     }
@@ -132,6 +149,13 @@ impl Export {
         let reason = shown_line(&error.root_cause().to_string(), 500);
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => return bound(self.deadline, "it did not come to an end".to_owned()),
+            Some(Trap::OutOfFuel) => {
+                let (name, ms) = (self.deadline, bounds.get(self.deadline).unwrap_or_default());
+                let detail =
+                    format!("it did not come to an end in that many instructions, which stand for {name} = {ms}");
+                let limit = ms.saturating_mul(FUEL_PER_MS);
+                return SessionError::Bound { name: REPLAY_FUEL, limit, export, detail };
+            }
             Some(Trap::StackOverflow) => return bound("stack_bytes", "its calls were nested too deep".to_owned()),
             _ => {}
         }

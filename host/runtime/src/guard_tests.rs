@@ -109,3 +109,19 @@ fn the_engine_takes_nothing_that_is_switched_off() {
         assert!(Module::new(&bench.engine, module).is_err(), "{feature}");
     }
 }
+
+#[test]
+fn where_fuel_is_counted_a_loop_ends_after_the_same_work_each_time() {
+    let options = EngineOptions::default();
+    let mut bench = Bench { engine: engine::for_replaying(None, &options).unwrap(), options, ..bench() };
+    bench.bounds.open_deadline_ms = 3;
+    for _ in 0..2 {
+        match bench.start("(func (loop (br 0))) (start 0)") {
+            SessionError::Bound { name: "replay_fuel", limit: 3_000_000, export: "open", detail } => {
+                assert!(detail.ends_with("which stand for open_deadline_ms = 3"), "{detail}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(bench.start("(memory 65)").bound(), Some("memory_bytes"));
+}

@@ -19,6 +19,7 @@ mod guard;
 pub mod inspect;
 pub mod manifest;
 mod moving;
+pub mod replay;
 mod session;
 mod workers;
 
@@ -61,7 +62,8 @@ struct Shared {
     /// For sessions that change their version: each has two instances for a moment.
     moves: Arc<Semaphore>,
     // One load at a time: the cache's counters tell of one, and compiling takes a core.
-    loading: Mutex<CodeCache>,
+    // None: of a replay, which may do without.
+    loading: Mutex<Option<CodeCache>>,
     compiler: Compiler,
 }
 
@@ -135,7 +137,33 @@ impl Runtime {
         let workers = Workers::start(threads, bounds::size(options.stack_bytes)).map_err(EngineError::Threads)?;
         let permits = Arc::new(Semaphore::new(bounds::size(options.live_sessions).min(Semaphore::MAX_PERMITS)));
         let moves = Arc::new(Semaphore::new(bounds::size(engine::MOVES_AT_ONCE)));
-        Ok(Self(Arc::new(Shared { engine, options, workers, permits, moves, loading: Mutex::new(cache), compiler })))
+        Ok(Self(Arc::new(Shared {
+            engine,
+            options,
+            workers,
+            permits,
+            moves,
+            loading: Mutex::new(Some(cache)),
+            compiler,
+        })))
+    }
+
+    /// A runtime that replays traces: work is counted in instructions (fuel) instead of time, so that an answer is the same
+    /// each time on every machine, also that of a driver which never ends. For tools that run their own user's driver: it is
+    /// compiled in this process, and sessions are called by the `…_blocking` twins. Compiled drivers are kept in `cache`, if
+    /// it is given.
+    ///
+    /// # Errors
+    /// As [`Runtime::new`].
+    pub fn for_replay(cache: Option<&Path>) -> Result<Self, RuntimeError> {
+        let options = EngineOptions { live_sessions: 16, worker_threads: 1, ..EngineOptions::default() };
+        let cache = cache.map(engine::cache).transpose()?;
+        let engine = engine::for_replaying(cache.as_ref(), &options)?;
+        let workers = Workers::start(0, 0).map_err(EngineError::Threads)?;
+        let permits = Arc::new(Semaphore::new(bounds::size(options.live_sessions)));
+        let moves = Arc::new(Semaphore::new(0));
+        let (loading, compiler) = (Mutex::new(cache), Compiler::InProcess);
+        Ok(Self(Arc::new(Shared { engine, options, workers, permits, moves, loading, compiler })))
     }
 
     /// Loads a driver from a file. Takes as long as compiling does: call it where blocking is allowed.
@@ -167,7 +195,7 @@ impl Runtime {
         let inspection = inspect::inspect(wasm, bounds)?;
         // Only what a panic could leave half done would be poisoned, and a cache has nothing of that.
         let cache = shared.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        let component = compile::load(&shared.engine, &cache, &shared.compiler, wasm, &inspection, bounds)?;
+        let component = compile::load(&shared.engine, cache.as_ref(), &shared.compiler, wasm, &inspection, bounds)?;
         let prepared = Prepared::new(&shared.engine, &component, inspection.generation())
             .map_err(|error| LoadError::Contract(error::shown(&format!("{error:#}"), 1_000)))?;
         // Still one at a time: the pool has one place for this beyond the live sessions.

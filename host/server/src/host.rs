@@ -32,6 +32,7 @@ use crate::{
     fetch::Fetcher,
     files, hex, http,
     memory::Memory,
+    recorder::Recorder,
     retention,
     sessions::{Listeners, Quarantine, Services, Sessions},
     sign_in::Passwords,
@@ -155,6 +156,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     }
     let _ = following.await;
     host.sessions.shutdown().await;
+    services.recorder.shutdown().await;
     let _ = cleaning.await;
     requests.finished(REQUESTS_END).await;
     services.release.shutdown().await;
@@ -233,6 +235,7 @@ async fn start(config: Config, tls: Arc<Tls>, ports: Ports, base: Base) -> Resul
         listeners: Listeners::new(store.clone(), tls, config.callers.clone()),
         quarantine: Quarantine::default(),
         fetcher: Arc::new(Fetcher::new(config.fetches.clone())?),
+        recorder: Recorder::new(config.recorder.clone(), store.clone(), config.data_path("captures")),
         config,
         store,
         release,

@@ -17,11 +17,12 @@ mod host;
 mod http;
 mod memory;
 mod readers;
+mod recorder;
 mod retention;
 mod sessions;
 mod sign_in;
-mod tls;
 mod swap;
+mod tls;
 mod token;
 
 use std::process::ExitCode;

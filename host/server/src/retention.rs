@@ -79,6 +79,9 @@ pub async fn run(services: Arc<Services>, stop: CancellationToken) {
 }
 
 async fn clean(services: &Services) -> Result<()> {
+    if let Err(error) = services.recorder.clean().await {
+        tracing::error!(error = &error as &dyn std::error::Error, "old captures could not be removed");
+    }
     let limits = &services.config.retention;
     let number = |bound: u64| i64::try_from(bound).unwrap_or(i64::MAX);
     let before = |days: u64| Timestamp(Timestamp::now().0.saturating_sub(number(days).saturating_mul(DAY_MS)));

@@ -1,4 +1,5 @@
-//! A driver as the built component, in the runtime that hosts use and under the bounds that hosts give.
+//! A driver as the built component, in the runtime that hosts use and under the bounds that hosts give; its time is counted
+//! in instructions, so that a slow machine fails no test.
 
 use std::{
     env,
@@ -7,8 +8,8 @@ use std::{
     sync::OnceLock,
 };
 
-use cardinal_domain::driver::{Context, Input, Manifest, Millis, Output};
-use cardinal_runtime::{Bounds, Compiler, Driver, DriverSession, EngineOptions, LoadError, Runtime, SessionError};
+use cardinal_domain::driver::{Context, Manifest};
+use cardinal_runtime::{Bounds, Driver, LoadError, Runtime};
 
 use crate::{Session, Stop, Subject};
 
@@ -72,51 +73,23 @@ fn target(crate_folder: &Path) -> PathBuf {
     root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
-/// One engine a process: it reserves a lot of address space. Compiled drivers are kept in the cache that is named first.
+/// One engine a process. Compiled drivers are kept in the cache that is named first.
 fn runtime(cache: &Path) -> &'static Result<Runtime, String> {
     static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        let options = EngineOptions { live_sessions: 16, worker_threads: 1, ..EngineOptions::default() };
-        Runtime::new(options, cache, Compiler::InProcess).map_err(|error| chain(&error))
-    })
+    RUNTIME.get_or_init(|| Runtime::for_replay(Some(cache)).map_err(|error| chain(&error)))
 }
 
 impl Subject for Component {
     fn how(&self) -> &'static str {
-        "as a component"
+        Subject::how(&self.0)
     }
 
     fn manifest(&self) -> Result<Manifest, String> {
-        Ok(self.0.manifest().clone())
+        Subject::manifest(&self.0)
     }
 
     fn open(&self, context: Context) -> Result<Box<dyn Session>, Stop> {
-        let session = self.0.open_blocking(context, &Bounds::default()).map_err(stop)?;
-        Ok(Box::new(session))
-    }
-}
-
-impl Session for DriverSession {
-    fn handle(&mut self, now: Millis, input: Input) -> Result<Vec<Output>, Stop> {
-        self.handle_blocking(now, input).map_err(stop)
-    }
-
-    fn save(&mut self) -> Result<Option<Vec<u8>>, Stop> {
-        self.save_blocking().map_err(stop)
-    }
-
-    fn reopen(&mut self, context: Context) -> Result<(), Stop> {
-        let accounts = self.accounts().clone();
-        *self = self.driver().clone().resume_blocking(context, accounts, &Bounds::default()).map_err(stop)?;
-        Ok(())
-    }
-}
-
-fn stop(error: SessionError) -> Stop {
-    match error {
-        SessionError::Fault(fault) => Stop::Fault(fault),
-        SessionError::Trap { ref backtrace, .. } => Stop::Broken(format!("{error}\n{backtrace}")),
-        other => Stop::Broken(other.to_string()),
+        Subject::open(&self.0, context)
     }
 }
 

@@ -23,16 +23,16 @@ pub fn feed(subject: &dyn Subject, opening: &str, pieces: &[&[u8]], saves: bool)
         happens(Event::Input(Input::Received(piece.to_vec())));
     }
     let answered = replay(&trace, subject)?;
-    let broken = |why: String| ReplayError::Broken { line: 0, why };
     if let Some(fault) = answered.refused {
-        return Err(broken(fault.to_string()));
+        return Err(ReplayError::Broken(fault.to_string()));
     }
     let mut all = Vec::new();
     for step in answered.steps {
         match step.outcome {
             Outcome::Outputs(outputs) => all.extend(outputs),
-            Outcome::Fault(fault) => return Err(broken(fault.to_string())),
-            Outcome::NotNow => {}
+            Outcome::Fault(fault) => return Err(ReplayError::Broken(fault.to_string())),
+            Outcome::Broken(why) => return Err(ReplayError::Broken(why)),
+            Outcome::NotNow | Outcome::Anything => {}
         }
     }
     Ok(all)

@@ -5,7 +5,10 @@ use std::{fs, path::Path};
 
 use cardinal_domain::bytes_text;
 use cardinal_sdk::prelude::*;
-use cardinal_testkit::{Component, Native, ReplayError, check, cut, feed, replay, trace::Trace};
+use cardinal_testkit::{
+    Component, Native, check, cut, feed, replay,
+    trace::{Outcome, Trace},
+};
 use proptest::prelude::*;
 
 /// Every line is a card with a prefix; `save` works between lines only; a `!` is a fault.
@@ -119,10 +122,17 @@ fn a_trace_for_another_driver_is_refused() {
 }
 
 #[test]
-fn a_broken_driver_is_no_outcome() {
-    let trace = Trace::parse("mode toy\ntransport dial\n@0 received '?'").unwrap();
-    let Err(ReplayError::Broken { line: 3, why }) = replay(&trace, &TOY) else { panic!("must break") };
-    assert_eq!(why, "\"loud\" is no log level; there are debug, info, warn, error");
+fn a_broken_driver_is_told_and_never_blessed() {
+    let text = "mode toy\ntransport dial\n@0 received '?'\n";
+    let answered = replay(&Trace::parse(text).unwrap(), &TOY).unwrap();
+    let why = "\"loud\" is no log level; there are debug, info, warn, error";
+    assert_eq!(answered.steps[0].outcome, Outcome::Broken(why.to_owned()));
+    for bless in [false, true] {
+        let (result, after) = check_text(text, bless);
+        assert!(result.unwrap_err().contains("got:      ! broken '\"loud\""));
+        assert_eq!(after, text);
+    }
+    assert_eq!(check_text(&format!("{text}  ! broken 'so it is'\n"), false).0, Ok(()));
 }
 
 #[test]

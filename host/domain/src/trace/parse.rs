@@ -46,7 +46,7 @@ fn read_line(trace: &mut Trace, number: usize, line: &str) -> Result<(), String>
         return Ok(());
     }
     if let Some(rest) = line.strip_prefix('@') {
-        if trace.refused.is_some() || matches!(trace.steps.last(), Some(Step { outcome: Outcome::Fault(_), .. })) {
+        if trace.refused.is_some() || trace.steps.last().is_some_and(|step| step.outcome.is_end()) {
             return Err("nothing can happen after a fault: the session is over".to_owned());
         }
         let step = Tokens(rest).finish(|tokens| step(number, tokens))?;
@@ -57,12 +57,23 @@ fn read_line(trace: &mut Trace, number: usize, line: &str) -> Result<(), String>
         return Ok(());
     }
     if let Some(rest) = line.strip_prefix('>') {
+        if Tokens(rest).finish(|tokens| Ok(tokens.keyword("anything"))) == Ok(true) {
+            return match trace.steps.last_mut() {
+                Some(step) if step.outcome == Outcome::Outputs(Vec::new()) && step.event != Event::Save => {
+                    step.outcome = Outcome::Anything;
+                    Ok(())
+                }
+                Some(_) => Err("`> anything` stands alone under its input".to_owned()),
+                None => Err("an output must follow the `@` line that it answers".to_owned()),
+            };
+        }
         let output = Tokens(rest).finish(output)?;
         return match trace.steps.last_mut().map(|step| &mut step.outcome) {
             Some(Outcome::Outputs(outputs)) => {
                 outputs.push(output);
                 Ok(())
             }
+            Some(Outcome::Anything) => Err("`> anything` stands alone under its input".to_owned()),
             Some(_) => Err("a call that failed has no outputs".to_owned()),
             None => Err("an output must follow the `@` line that it answers".to_owned()),
         };
@@ -280,10 +291,11 @@ fn fetch(tokens: &mut Tokens<'_>) -> Result<Fetch, String> {
 }
 
 fn failure(tokens: &mut Tokens<'_>) -> Result<Outcome, String> {
-    match tokens.word("fault or not-now")? {
+    match tokens.word("fault, not-now or broken")? {
         "fault" => Ok(Outcome::Fault(fault(tokens)?)),
         "not-now" => Ok(Outcome::NotNow),
-        other => Err(format!("wanted fault or not-now, found `{other}`")),
+        "broken" => Ok(Outcome::Broken(tokens.text("what broke")?)),
+        other => Err(format!("wanted fault, not-now or broken, found `{other}`")),
     }
 }
 

@@ -76,6 +76,8 @@ impl Outcome {
             Self::Outputs(outputs) => outputs.iter().map(|output| format!("> {}", output_line(output))).collect(),
             Self::Fault(fault) => vec![format!("! fault {}", fault_words(fault))],
             Self::NotNow => vec!["! not-now".to_owned()],
+            Self::Broken(why) => vec![format!("! broken {}", quoted(why.as_bytes()))],
+            Self::Anything => vec!["> anything".to_owned()],
         }
     }
 }

@@ -47,6 +47,7 @@ saved "\x01"
   ! not-now
 @10 save
 @11 resumed
+  > anything
 @12 disconnected lost "no sign of life"
   ! fault worn-out "the end"
 "#;
@@ -86,6 +87,23 @@ fn an_error_names_its_line() {
         error("@0 resumed\n! fault x\n@1 resumed").ends_with("nothing can happen after a fault: the session is over")
     );
     assert_eq!(error("@0 resumed\nmode n"), "line 4: wanted a line beginning with `@`, `>`, `!` or `#`");
+}
+
+#[test]
+fn what_is_not_known_and_what_broke_have_their_words() {
+    let trace = |body: &str| Trace::parse(&format!("mode m\ntransport dial\n{body}"));
+    let error = |body: &str| trace(body).unwrap_err().to_string();
+    for body in ["@0 resumed\n> anything\n> send \"v\"", "@0 resumed\n> send \"v\"\n> anything", "@0 save\n> anything"]
+    {
+        assert!(error(body).ends_with("`> anything` stands alone under its input"), "{body}");
+    }
+    assert!(error("> anything").contains("must follow"));
+    assert!(error("@0 resumed\n! broken \"x\"\n@1 resumed").ends_with("the session is over"));
+    let outcome = |body: &str| trace(&format!("@0 resumed\n{body}")).unwrap().steps[0].outcome.clone();
+    let (anything, sent, fault) = (outcome("> anything"), outcome("> send \"v\""), outcome("! fault a"));
+    assert!(anything.is_met_by(&sent) && anything.is_met_by(&outcome("")));
+    assert!(!anything.is_met_by(&fault) && !sent.is_met_by(&anything) && !sent.is_met_by(&outcome("")));
+    assert!(outcome("! broken \"a\"").is_met_by(&outcome("! broken \"b\"")), "the words are for people");
 }
 
 #[test]
@@ -177,9 +195,16 @@ fn output() -> impl Strategy<Value = Output> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let outcome = || prop_oneof![vec(output(), 0..4).prop_map(Outcome::Outputs), fault().prop_map(Outcome::Fault)];
+    let outcome = || {
+        prop_oneof![
+            vec(output(), 0..4).prop_map(Outcome::Outputs),
+            fault().prop_map(Outcome::Fault),
+            text().prop_map(Outcome::Broken),
+        ]
+    };
     prop_oneof![
-        (input(), outcome()).prop_map(|(input, outcome)| (Event::Input(input), outcome)),
+        (input(), prop_oneof![outcome(), Just(Outcome::Anything)])
+            .prop_map(|(input, outcome)| (Event::Input(input), outcome)),
         prop_oneof![outcome(), Just(Outcome::NotNow)].prop_map(|outcome| (Event::Save, outcome)),
     ]
     .prop_map(|(event, outcome)| Step { line: 0, at: 0, event, outcome })
@@ -206,7 +231,7 @@ prop_compose! {
         refused in option::weighted(0.1, fault()),
         mut steps in vec(step(), 0..4),
     ) -> Trace {
-        let over = |step: &Step| matches!(step.outcome, Outcome::Fault(_));
+        let over = |step: &Step| step.outcome.is_end();
         let most = if refused.is_some() { 0 } else { steps.iter().position(over).map_or(steps.len(), |last| last + 1) };
         steps.truncate(most);
         Trace { driver, mode, transport, settings, callback, memory, saved, refused, steps }

@@ -171,10 +171,12 @@ fn a_session_that_sleeps_costs_no_instance_and_goes_on_where_it_was() {
         // Its books went along: that swipe still waits.
         assert!(matches!(session.handle(60, line("card 7")).await, Err(SessionError::Contract { .. })));
 
-        let mut wakeful = driver.open(crate::common::context("dial", &[("save", "never")]), &Bounds::default()).await.unwrap();
+        let mut wakeful =
+            driver.open(crate::common::context("dial", &[("save", "never")]), &Bounds::default()).await.unwrap();
         assert!(!wakeful.sleep().await.unwrap());
         assert_eq!(wakeful.handle(10, line("echo x")).await.unwrap(), [Output::Send(b"x".to_vec())]);
-        let mut failing = driver.open(crate::common::context("dial", &[("save", "trap")]), &Bounds::default()).await.unwrap();
+        let mut failing =
+            driver.open(crate::common::context("dial", &[("save", "trap")]), &Bounds::default()).await.unwrap();
         assert!(matches!(failing.sleep().await, Err(SessionError::Trap { .. })));
         assert!(failing.has_ended());
     });

@@ -10,6 +10,7 @@ use reqwest::Method;
 
 use super::{
     client::Client,
+    driver_replay::{Replay, Test},
     output::{self, say},
     swap::Swap,
 };
@@ -20,12 +21,16 @@ Examples:
   cardinal driver list
   cardinal driver show cardinal/generic
   cardinal driver swap acme/tcp --to 1.3.0 --canary 5% --for 10m
-  cardinal driver remove acme/tcp@1.2.0";
+  cardinal driver remove acme/tcp@1.2.0
+  cardinal driver replay lost-card.trace --driver acme-tcp.wasm
+  cardinal driver test drivers/acme-tcp --driver acme-tcp.wasm";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
     /// Inspect, compile and install a driver file
-    Install { file: PathBuf },
+    Install {
+        file: PathBuf,
+    },
     /// Installed drivers
     List,
     /// One driver with its modes and settings
@@ -39,6 +44,8 @@ pub(super) enum Action {
         #[arg(value_name = "VENDOR/NAME[@VERSION]")]
         driver: String,
     },
+    Replay(Replay),
+    Test(Test),
 }
 
 impl Action {
@@ -52,6 +59,9 @@ impl Action {
                     .with_context(|| format!("{} was not installed", file.display()))?;
                 show(client, &installed)
             }
+            // Take no host.
+            Self::Replay(replay) => replay.run(client.json),
+            Self::Test(test) => test.run(client.json),
             Self::List => list(client).await,
             Self::Show { driver } => show(client, &client.get(&format!("driver/{driver}")).await?),
             Self::Swap(swap) => swap.run(client).await,

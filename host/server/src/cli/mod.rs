@@ -2,11 +2,13 @@
 #![allow(clippy::print_stdout, reason = "standard output is where a command answers")]
 
 mod apply;
+mod capture;
 mod card;
 mod client;
 mod compile_driver;
 mod device;
 mod driver;
+mod driver_replay;
 mod duration;
 mod entity;
 mod event;
@@ -82,6 +84,9 @@ enum Verb {
     /// What says that a card was shown
     #[command(subcommand, after_help = reader::EXAMPLES)]
     Reader(reader::Action),
+    /// What readers said, recorded on purpose
+    #[command(subcommand, after_help = capture::EXAMPLES)]
+    Capture(capture::Action),
     /// Card numbers: try a conversion, or find one from examples
     #[command(subcommand, after_help = card::EXAMPLES)]
     Card(card::Action),
@@ -110,6 +115,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Init(init) => init.run(),
         Verb::CompileDriver(compile) => compile.run(),
         Verb::Card(card) if !card.asks_host() => card.run_here(cli.global.json),
+        Verb::Driver(driver::Action::Replay(replay)) => replay.run(cli.global.json),
+        Verb::Driver(driver::Action::Test(test)) => test.run(cli.global.json),
         Verb::Event(event::Action::Kinds) => event::kinds(cli.global.json),
         Verb::Tls(action) => action.run(&Config::load(&cli.global.config)?, cli.global.json),
         Verb::Serve(serve) => serve.run(Config::load(&cli.global.config)?),
@@ -136,6 +143,7 @@ async fn ask(global: &Global, verb: Verb) -> Result<()> {
         Verb::Card(action) => action.run(&client).await,
         Verb::Job(action) => action.run(&client).await,
         Verb::Driver(action) => action.run(&client).await,
+        Verb::Capture(action) => action.run(&client).await,
         Verb::Event(action) => action.run(&client).await,
         Verb::Init(_) | Verb::Serve(_) | Verb::Tls(_) | Verb::CompileDriver(_) => Ok(()),
     }

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use reqwest::Method;
 
 use super::{
+    capture::{self, Record},
     client::Client,
     entity::{Remove, Set},
     output::{self, say},
@@ -25,7 +26,9 @@ Examples:
   cardinal reader command floor-2-east beep
   cardinal reader callback floor-2-east                # a secret: whoever has it can show cards there
   cardinal reader rotate floor-2-east --overlap 1h
-  cardinal reader free floor-2-east                    # its driver was quarantined, and is mended";
+  cardinal reader free floor-2-east                    # its driver was quarantined, and is mended
+  cardinal reader trace floor-2-east
+  cardinal reader record floor-2-east --for 10m        # card numbers in clear: see its help";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
@@ -53,6 +56,11 @@ pub(super) enum Action {
     Free {
         name: String,
     },
+    /// What the reader's driver was told and answered lately: no card numbers, no bytes
+    Trace {
+        name: String,
+    },
+    Record(Record),
 }
 
 impl Action {
@@ -71,6 +79,8 @@ impl Action {
                 say!("{}", callback.url);
                 Ok(())
             }
+            Self::Trace { name } => capture::trace(client, &name).await,
+            Self::Record(record) => record.run(client).await,
             Self::Rotate(rotate) => rotate.run(client).await,
             Self::Free { name } => {
                 client.ask::<()>(Method::POST, &format!("reader/{name}/free"), None::<&()>, None::<&()>).await?;

@@ -62,12 +62,8 @@ impl Swap {
             return wait(client, &path).await.map(drop);
         }
         let Some(to) = self.to else { return show(client, &client.get(&path).await?) };
-        let body = SwapBody {
-            to,
-            canary: self.canary.unwrap_or_default(),
-            for_seconds: self.tries,
-            dry_run: self.dry_run,
-        };
+        let body =
+            SwapBody { to, canary: self.canary.unwrap_or_default(), for_seconds: self.tries, dry_run: self.dry_run };
         let begun: SwapView = client.ask(Method::POST, &path, None::<&()>, Some(&body)).await?;
         if self.no_wait || self.dry_run {
             return show(client, &begun);

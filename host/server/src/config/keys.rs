@@ -5,7 +5,7 @@ use cardinal_release::RELEASE_LIMITS;
 use cardinal_runtime::{BOUNDS, ENGINE_OPTIONS};
 
 use super::{CALLER_LIMITS, SESSION_LIMITS};
-use crate::{calls::CALL_LIMITS, fetch::FETCH_LIMITS, retention::RETENTION_LIMITS};
+use crate::{calls::CALL_LIMITS, fetch::FETCH_LIMITS, recorder::RECORDER_LIMITS, retention::RETENTION_LIMITS};
 
 /// A key and what it does.
 pub struct Key {
@@ -105,6 +105,7 @@ pub fn all() -> Vec<Key> {
         .chain(bound("readers.bounds", CALL_LIMITS))
         .chain(bound("release", RELEASE_LIMITS))
         .chain(bound("retention", RETENTION_LIMITS))
+        .chain(bound("recorder", RECORDER_LIMITS))
         .chain(bound("drivers.engine", ENGINE_OPTIONS))
         .chain(bound("drivers.bounds", BOUNDS))
         .collect()

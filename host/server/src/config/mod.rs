@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 pub use self::limits::{CALLER_LIMITS, CallerLimits, SESSION_LIMITS, SessionLimits};
 
-use crate::{calls::CallLimits, fetch::FetchLimits, retention::RetentionLimits};
+use crate::{calls::CallLimits, fetch::FetchLimits, recorder::RecorderLimits, retention::RetentionLimits};
 
 /// The host process's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,7 @@ pub struct Config {
     pub drivers: Drivers,
     pub release: ReleaseLimits,
     pub retention: RetentionLimits,
+    pub recorder: RecorderLimits,
     /// The folder that relative paths start from: where `cardinal.toml` lies.
     #[serde(skip)]
     pub folder: PathBuf,
@@ -207,6 +208,7 @@ impl Default for Config {
             drivers: Drivers::default(),
             release: ReleaseLimits::default(),
             retention: RetentionLimits::default(),
+            recorder: RecorderLimits::default(),
             folder: PathBuf::new(),
         }
     }
@@ -272,6 +274,7 @@ impl Config {
         config.callers.check().with_context(|| format!("{}: [callers]", file.display()))?;
         config.sessions.check().with_context(|| format!("{}: [sessions]", file.display()))?;
         config.fetches.check().with_context(|| format!("{}: [fetches]", file.display()))?;
+        config.recorder.check().with_context(|| format!("{}: [recorder]", file.display()))?;
         config.readers.check().with_context(|| format!("{}", file.display()))?;
         for id in config.drivers.of.keys() {
             DriverRef::try_from(id.clone()).map_err(|error| anyhow!("{}: [drivers.of]: {error}", file.display()))?;

@@ -9,7 +9,7 @@ use cardinal_release::ReleaseError;
 use cardinal_store::StoreError;
 use serde::{Deserialize, Serialize};
 
-use crate::{drivers::DriverError, sessions::CommandError};
+use crate::{drivers::DriverError, recorder::RecorderError, sessions::CommandError};
 
 /// An answer that is no success.
 #[derive(Debug)]
@@ -105,6 +105,18 @@ impl From<DriverError> for ApiError {
             DriverError::Unknown(_) => Self::not_found(error.to_string()),
             DriverError::InUse { .. } => Self::conflict(error.to_string()),
             DriverError::Keep { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, error.to_string()),
+        }
+    }
+}
+
+impl From<RecorderError> for ApiError {
+    fn from(error: RecorderError) -> Self {
+        match error {
+            RecorderError::Store(error) => error.into(),
+            RecorderError::Refused(_) => Self::refused(error.to_string()),
+            RecorderError::NotNow(_) => Self::conflict(error.to_string()),
+            RecorderError::Unknown(_) => Self::not_found(error.to_string()),
+            RecorderError::Disk { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, error.to_string()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The HTTP side: the API for the command line and other clients. Deny by default: every route asks for the owner's token,
 //! and a route that is not there asks for it, too.
 
+mod captures;
 mod card;
 mod devices;
 mod drivers;
@@ -22,10 +23,11 @@ use axum::{
     http::{HeaderMap, header::AUTHORIZATION},
     middleware::{self, Next},
     response::Response,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 
 pub use self::{
+    captures::CaptureBody,
     card::{ConvertBody, Converted, converted},
     devices::DeviceView,
     error::{ApiError, ErrorBody},
@@ -58,6 +60,11 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/api/v1/reader/{name}/callback", get(readers::callback))
         .route("/api/v1/reader/{name}/rotate", post(readers::rotate))
         .route("/api/v1/reader/{name}/free", post(readers::free))
+        .route("/api/v1/reader/{name}/trace", get(captures::trace))
+        .route("/api/v1/reader/{name}/capture", post(captures::start).delete(captures::stop))
+        .route("/api/v1/capture", get(captures::list))
+        .route("/api/v1/capture/{id}", delete(captures::remove))
+        .route("/api/v1/capture/{id}/{session}", get(captures::fetch))
         .route("/api/v1/printer", get(printers::list))
         .route("/api/v1/printer/{name}", get(printers::show))
         .route("/api/v1/printer/{name}/certificate", get(printers::certificate))

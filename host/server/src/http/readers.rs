@@ -64,7 +64,7 @@ pub(super) async fn show(
     Ok(Json(view(&host, &*find(&host, &name)?)))
 }
 
-fn find(host: &Host, name: &ReaderName) -> Result<Arc<Reader>, ApiError> {
+pub(super) fn find(host: &Host, name: &ReaderName) -> Result<Arc<Reader>, ApiError> {
     let setup = host.services.store.setup();
     setup.readers.get(name).cloned().ok_or_else(|| {
         let known: Vec<_> = setup.readers.keys().map(ReaderName::as_str).collect();

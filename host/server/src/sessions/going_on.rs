@@ -95,9 +95,10 @@ impl Hands<'_> {
             let prepared = readers::prepare(driver, &self.services.config, self.spec);
             // Nothing of that has changed since it was opened; it runs by now.
             let settings = prepared.map_err(|detail| SessionError::Host { export: "open", detail })?.settings;
-            let outputs = self.session.wake(self.context(settings), now).await?;
+            let outputs = self.session.wake(self.context(settings), now).await;
+            self.record_wake(now, &outputs);
             self.status.asleep(false);
-            Ok(outputs)
+            outputs
         })
         .await
     }

@@ -24,6 +24,7 @@ use super::{
     taps::{Decided, Taps},
     throttle::{Flood, Meter},
 };
+use crate::recorder::Tape;
 
 pub(super) struct Hands<'t> {
     pub(super) services: &'t Arc<Services>,
@@ -37,6 +38,8 @@ pub(super) struct Hands<'t> {
     /// What its words must not hold.
     pub(super) hidden: Hidden,
     pub(super) clock: Clock,
+    /// The flight recorder's.
+    pub(super) tape: Tape,
     pub(super) taps: Taps,
     /// What may be read now.
     pub(super) bytes: Meter,
@@ -93,7 +96,9 @@ impl Hands<'_> {
             self.status.decided(verdict.code);
         }
         let mut outputs = self.wake(now).await.map_err(|error| End::Driver(self.hidden.error(error)))?;
+        self.record_input(now, &input).await?;
         let handled = self.session.handle(now, input).await;
+        self.record_answer(&handled);
         outputs.extend(handled.map_err(|error| End::Driver(self.hidden.error(error)))?);
         self.stay_awake();
         for id in self.session.take_late_answers() {

@@ -16,6 +16,11 @@ impl Hidden {
         Self(callback.rsplit('/').next().filter(|secret| !secret.is_empty()).map(str::to_owned))
     }
 
+    /// The secret itself.
+    pub(super) fn secret(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
     /// An output whose words hold no secret.
     pub(super) fn output(&self, mut output: Output) -> Output {
         match &mut output {

@@ -19,6 +19,7 @@ mod listen;
 mod open_calls;
 mod quarantine;
 mod reader;
+mod recording;
 mod refused;
 mod routes;
 mod socket;
@@ -46,15 +47,15 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     dial::with_port,
     going_on::Stays,
-    quarantine::Quarantine,
     listen::Listeners,
+    quarantine::Quarantine,
     refused::{Refused, Tell},
     throttle::{Flood, Meter},
 };
 pub use status::{Phase, ReaderStatus};
 
 use self::{going_on::Move, listen::Place, reader::ReaderTask, status::StatusCell};
-use crate::{calls::Calls, config::Config, drivers::Drivers, fetch::Fetcher, memory::Memory};
+use crate::{calls::Calls, config::Config, drivers::Drivers, fetch::Fetcher, memory::Memory, recorder::Recorder};
 
 /// What every session needs.
 pub struct Services {
@@ -68,6 +69,7 @@ pub struct Services {
     pub quarantine: Quarantine,
     pub calls: Arc<Calls>,
     pub fetcher: Arc<Fetcher>,
+    pub recorder: Recorder,
 }
 
 impl Services {

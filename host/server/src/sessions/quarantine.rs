@@ -29,7 +29,13 @@ struct Record {
 
 impl Quarantine {
     /// The driver with this digest failed on a reader. Some: that was once too often, in these words.
-    pub(super) fn failed(&self, reader: &ReaderName, digest: &str, why: &str, limits: &SessionLimits) -> Option<String> {
+    pub(super) fn failed(
+        &self,
+        reader: &ReaderName,
+        digest: &str,
+        why: &str,
+        limits: &SessionLimits,
+    ) -> Option<String> {
         let (most, within) = (limits.failures, Duration::from_millis(limits.failures_within_ms));
         let now = Instant::now();
         let mut readers = self.lock();
@@ -42,7 +48,8 @@ impl Quarantine {
         if record.failures.len() < size(most) {
             return None;
         }
-        let words = format!("its driver failed {most} times within {within:?} and is not started again; the last time: {why}");
+        let words =
+            format!("its driver failed {most} times within {within:?} and is not started again; the last time: {why}");
         record.held = Some(words.clone());
         Some(words)
     }
@@ -90,7 +97,9 @@ mod tests {
         assert!(!failed(&a, "1") && !failed(&b, "1") && !failed(&a, "1"), "the first two are too long ago");
         assert_eq!(quarantine.held(&a, "1"), None);
         assert!(failed(&a, "1"));
-        assert!(quarantine.held(&a, "1").is_some_and(|why| why.contains("3 times within 60s") && why.contains("a trap")));
+        assert!(
+            quarantine.held(&a, "1").is_some_and(|why| why.contains("3 times within 60s") && why.contains("a trap"))
+        );
         assert_eq!((quarantine.held(&a, "2"), quarantine.held(&b, "1")), (None, None), "a new version is tried");
         assert!(quarantine.free(&a) && !quarantine.free(&a) && !quarantine.free(&b));
         assert_eq!(quarantine.held(&a, "1"), None);

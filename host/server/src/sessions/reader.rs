@@ -344,7 +344,8 @@ impl ReaderTask {
         let (label, digest) = self.status.failed();
         let (name, limits) = (&self.spec.name, &self.services.config.sessions);
         if let Some(why) = self.services.quarantine.failed(name, &digest, &error.to_string(), limits) {
-            let message = format!("{label} is quarantined on {name}: {why}. `cardinal reader free {name}` starts it again");
+            let message =
+                format!("{label} is quarantined on {name}: {why}. `cardinal reader free {name}` starts it again");
             let event = self.event(TraceId::new(), EventKind::DriverQuarantined, message);
             self.services.tell(event.fact("driver", label)).await;
         }
@@ -360,7 +361,8 @@ impl ReaderTask {
                 () = self.services.quarantine.freed() => {}
                 () = tokio::time::sleep(SECOND) => {}
             }
-            let is_same = || self.services.drivers.find_for(&self.spec).is_ok_and(|now| now.digest() == driver.digest());
+            let is_same =
+                || self.services.drivers.find_for(&self.spec).is_ok_and(|now| now.digest() == driver.digest());
             if self.services.quarantine.held(name, driver.digest()).is_none() || !is_same() {
                 let message = format!("{name} is served again: it was freed, or has another driver");
                 self.services.tell(self.event(TraceId::new(), EventKind::DriverFreed, message)).await;
@@ -423,6 +425,7 @@ fn hands<'t>(
         trace,
         label: session.driver().label(),
         clock: Clock::new(),
+        tape: services.recorder.tape(&spec.name),
         taps: Taps::new(Arc::clone(services), spec.name.clone(), device),
         bytes: Meter::new(bytes, SECOND, bytes),
         session,

@@ -150,7 +150,9 @@ impl Swaps {
         let mut swaps = self.lock();
         if let Some(swap) = swaps.get(id).filter(|swap| !lock(&swap.view).stage.is_over()) {
             let to = lock(&swap.view).to.clone();
-            let message = format!("a swap of {id} to {to} is under way; wait for it, or call it off: `cardinal driver swap {id} --call-off`");
+            let message = format!(
+                "a swap of {id} to {to} is under way; wait for it, or call it off: `cardinal driver swap {id} --call-off`"
+            );
             return Err(SwapError::Conflict(message));
         }
         let run = self.plan(host, id, body)?;

@@ -44,7 +44,8 @@ impl Run {
     pub(super) async fn go(self) {
         let trace = TraceId::new();
         let (from, to) = (self.from.label(), self.to.label());
-        let message = format!("{to} is tried on {} of {} readers that run {from}", self.canaries.len(), self.readers.len());
+        let message =
+            format!("{to} is tried on {} of {} readers that run {from}", self.canaries.len(), self.readers.len());
         self.tell(trace, EventKind::DriverSwap, message).await;
         let outcome = match self.try_it().await {
             Ok(()) => self.roll_out(trace).await,
@@ -58,7 +59,8 @@ impl Run {
             _ if self.host.stopping.is_cancelled() => return,
             Ok(()) => {
                 let staying = lock(&self.view).staying;
-                let stay = if staying > 0 { format!("; {staying} take it with their next connection") } else { String::new() };
+                let stay =
+                    if staying > 0 { format!("; {staying} take it with their next connection") } else { String::new() };
                 let message = format!("readers run {to} instead of {from}{stay}");
                 self.tell(trace, EventKind::DriverSwap, message).await;
                 Stage::Done
@@ -94,7 +96,8 @@ impl Run {
             return Err(stayed.unwrap_or_default());
         }
         let begun = Instant::now();
-        let ends = Timestamp(Timestamp::now().0.saturating_add(i64::try_from(self.tries.as_millis()).unwrap_or(i64::MAX)));
+        let ends =
+            Timestamp(Timestamp::now().0.saturating_add(i64::try_from(self.tries.as_millis()).unwrap_or(i64::MAX)));
         lock(&self.view).canary_until = Some(ends);
         let mut sum = Tally::default();
         before.values().for_each(|tally| sum += *tally);
@@ -137,7 +140,11 @@ impl Run {
             roll(&self.host, &self.readers, &self.to, most_failures, &stop, |rolled| self.show(rolled, already)).await;
         if rolled.failed > most_failures {
             let first = rolled.stay.first().map(|stayed| format!("{}: {}", stayed.reader, stayed.why));
-            return Err(format!("{} readers could not go on in it, such as {}", rolled.failed, first.unwrap_or_default()));
+            return Err(format!(
+                "{} readers could not go on in it, such as {}",
+                rolled.failed,
+                first.unwrap_or_default()
+            ));
         }
         if stop.is_cancelled() {
             return Err("it was called off".to_owned());
