@@ -108,6 +108,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Verb::Init(init) => init.run(),
         Verb::CompileDriver(compile) => compile.run(),
         Verb::Card(card) if !card.asks_host() => card.run_here(cli.global.json),
+        Verb::Driver(action) if action.is_offline() => action.run_here(&cli.global.config, cli.global.json),
         Verb::Event(event::Action::Kinds) => event::kinds(cli.global.json),
         Verb::Tls(action) => action.run(&Config::load(&cli.global.config)?, cli.global.json),
         Verb::Serve(serve) => serve.run(Config::load(&cli.global.config)?),

@@ -10,6 +10,7 @@ mod extract;
 mod jobs;
 mod listener;
 mod printers;
+mod publishers;
 mod readers;
 mod site;
 
@@ -27,11 +28,13 @@ use axum::{
 pub use self::{
     card::{ConvertBody, Converted, converted},
     devices::DeviceView,
+    drivers::{DriverView, InstallQuery, SIGNATURE},
     error::{ApiError, ErrorBody},
     events::EventQuery,
     jobs::{JobQuery, ReleaseBody},
     listener::{ListenerLimits, Requests, bind, serve},
     printers::PrinterView,
+    publishers::{PublisherChanged, TrustBody},
     readers::{Callback, CommandBody, ReaderView, RotateBody, Rotated},
     site::{Applied, ApplyQuery},
 };
@@ -70,6 +73,8 @@ pub fn router(host: Arc<Host>) -> Router {
             "/api/v1/driver",
             get(drivers::list).post(drivers::install).layer(DefaultBodyLimit::max(largest_driver.saturating_add(1))),
         )
+        .route("/api/v1/publisher", get(publishers::list).post(publishers::trust))
+        .route("/api/v1/publisher/{vendor}/{key}", axum::routing::delete(publishers::withdraw))
         .route("/api/v1/driver/{vendor}/{name}", get(drivers::show).delete(drivers::remove))
         .method_not_allowed_fallback(async || {
             ApiError::not_found("this page of the API does not take that method; see docs/api.md")
