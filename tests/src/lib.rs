@@ -10,6 +10,7 @@ pub mod avahi;
 pub mod cli;
 pub mod cups;
 pub mod disk;
+pub mod driver_file;
 pub mod document;
 pub mod host;
 pub mod http_reader;
