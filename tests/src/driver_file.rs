@@ -10,7 +10,11 @@ use crate::{cli::Answer, host::Host, program};
 /// The guest `test/hostile` as this version: a number with one digit each, such as `1.2.0`. The bytes of its version are
 /// replaced where they lie, so each version is another file.
 pub fn hostile(version: &str) -> Vec<u8> {
-    replaced(&fs::read(program::component("guest-hostile")).expect("the guest"), "hostile1.0.0M", &format!("hostile{version}M"))
+    replaced(
+        &fs::read(program::component("guest-hostile")).expect("the guest"),
+        "hostile1.0.0M",
+        &format!("hostile{version}M"),
+    )
 }
 
 /// The same bytes but for its summary.

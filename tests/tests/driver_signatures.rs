@@ -32,7 +32,10 @@ async fn only_what_a_trusted_publisher_signed_is_installed() {
     assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
     let signature = sign(&host, &file, &secret).await;
     let unknown = install(&host, &file, &[]).await.refused();
-    assert!(unknown.contains("not trusted for vendor test") && unknown.contains("driver trust test --key"), "{unknown}");
+    assert!(
+        unknown.contains("not trusted for vendor test") && unknown.contains("driver trust test --key"),
+        "{unknown}"
+    );
     let refused = host.cli_with(&["driver", "verify", text(&file)]).await.refused();
     assert!(refused.contains("not trusted for vendor test"), "{refused}");
     let here = host.cli_with(&["driver", "verify", text(&file), "--key", text(&public)]).await.ok();
@@ -73,7 +76,8 @@ async fn only_what_a_trusted_publisher_signed_is_installed() {
 
     let said = install(&host, &file, &[]).await.ok();
     assert!(said.contains("signed by ") && said.contains("new on this host"), "{said}");
-    let event = host.api().event_after(0, EventKind::DriverInstalled, |event| event.body.message.contains("hostile")).await;
+    let event =
+        host.api().event_after(0, EventKind::DriverInstalled, |event| event.body.message.contains("hostile")).await;
     assert!(event.body.facts["signature"].starts_with("signed by "), "{event:?}");
 }
 
@@ -92,7 +96,10 @@ async fn what_its_publisher_is_no_longer_trusted_for_stops_and_says_so() {
 
     // A vendor has one publisher, who may have several keys.
     let second = trust(&host, "test", &new_public, &[]).await.refused();
-    assert!(second.contains("vendor test belongs to the publisher with key") && second.contains("--rotate"), "{second}");
+    assert!(
+        second.contains("vendor test belongs to the publisher with key") && second.contains("--rotate"),
+        "{second}"
+    );
     let ours = trust(&host, "cardinal", &new_public, &[]).await.refused();
     assert!(ours.contains("come with this program"), "{ours}");
     trust(&host, "test", &new_public, &["--rotate"]).await.ok();
@@ -156,7 +163,8 @@ async fn an_unsigned_driver_is_shown_as_such_and_stops_when_it_is_allowed_no_lon
         let said = host.cli(command).await.ok();
         assert!(said.contains("unsigned"), "{command}: {said}");
     }
-    let event = host.api().event_after(0, EventKind::DriverInstalled, |event| event.body.message.contains("hostile")).await;
+    let event =
+        host.api().event_after(0, EventKind::DriverInstalled, |event| event.body.message.contains("hostile")).await;
     assert_eq!(event.body.facts["signature"], "unsigned");
     host.terminate().await;
     host.serve().await;
@@ -177,7 +185,8 @@ async fn an_unsigned_driver_is_shown_as_such_and_stops_when_it_is_allowed_no_lon
     // A file that was changed on the disk does not run.
     host.terminate().await;
     let digest = cardinal_runtime::inspect::digest(&hostile("1.2.0"));
-    fs::write(host.folder().join(format!("data/drivers/{digest}.wasm")), with_another_summary(&hostile("1.2.0"))).unwrap();
+    fs::write(host.folder().join(format!("data/drivers/{digest}.wasm")), with_another_summary(&hostile("1.2.0")))
+        .unwrap();
     host.serve().await;
     let reader = host.api().reader_until("r", "stopped", |reader| reader.phase == "misconfigured").await;
     assert!(reader.last_error.unwrap().contains("its file was changed"));
@@ -223,7 +232,8 @@ async fn minisign_itself_takes_our_signatures_and_we_take_its() {
     let said = run(&["-V", "-m", text(&file), "-p", text(&public)]);
     assert!(said.contains("cardinal driver test/hostile@1.2.0 sha256:"), "{said}");
     fs::remove_file(&signature).unwrap();
-    let comment = format!("cardinal driver test/hostile@1.2.0 sha256:{}", cardinal_runtime::inspect::digest(&hostile("1.2.0")));
+    let comment =
+        format!("cardinal driver test/hostile@1.2.0 sha256:{}", cardinal_runtime::inspect::digest(&hostile("1.2.0")));
     run(&["-S", "-W", "-s", text(&secret), "-m", text(&file), "-t", &comment]);
     cli::cardinal(&["driver", "verify", text(&file), "--key", text(&public)]).await.ok();
     // Its old form signs the bytes themselves; it is not taken.

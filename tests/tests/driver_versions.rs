@@ -59,7 +59,10 @@ async fn a_newer_version_moves_nobody_and_a_reader_can_name_it() {
     host.serve().await;
     plain.was_connected(2).await;
     host.api().online("plain").await;
-    assert_eq!((runs(&host, "plain").await.as_str(), chosen(&host, "test/hostile").await.as_str()), ("test/hostile@1.2.0", "1.2.0"));
+    assert_eq!(
+        (runs(&host, "plain").await.as_str(), chosen(&host, "test/hostile").await.as_str()),
+        ("test/hostile@1.2.0", "1.2.0")
+    );
 
     // What readers name, or run, stays; and of several it must be said which.
     let used = host.cli("driver remove test/hostile@1.3.0").await.refused();
@@ -85,7 +88,8 @@ async fn a_version_is_final_and_a_downgrade_is_meant() {
     assert!(said.contains("replaces the test/hostile@1.2.0") && said.contains("Misbehaves if asked."), "{said}");
 
     let older = write(&host, "older.wasm", &hostile("1.1.0"));
-    let downgrade = |said: String| assert!(said.contains("1.1.0 is older than 1.2.0") && said.contains("--older"), "{said}");
+    let downgrade =
+        |said: String| assert!(said.contains("1.1.0 is older than 1.2.0") && said.contains("--older"), "{said}");
     downgrade(install(&host, &older, &[]).await.refused());
     // It is remembered.
     host.cli("driver remove test/hostile").await.ok();
@@ -131,7 +135,9 @@ async fn a_newer_version_that_comes_with_the_program_is_taken_up_unless_one_was_
     fs::write(bundled.join("hostile-1.wasm"), hostile("1.0.0")).unwrap();
     host.set("CARDINAL_DRIVERS__UNSIGNED", "refuse");
     host.serve().await;
-    let site = folder_site() + &reader("generic", generic.address(), "") + "[[device]]\nname = \"two\"\nprinter = \"east\"\n"
+    let site = folder_site()
+        + &reader("generic", generic.address(), "")
+        + "[[device]]\nname = \"two\"\nprinter = \"east\"\n"
         + &of_driver("test/hostile", "any", "other", other.address(), "").replace("floor-2-east", "two");
     host.apply(&site).await;
     other.is_connected().await;
@@ -155,7 +161,10 @@ async fn a_newer_version_that_comes_with_the_program_is_taken_up_unless_one_was_
     host.serve().await;
     other.was_connected(4).await;
     host.api().online("other").await;
-    assert_eq!((runs(&host, "other").await.as_str(), chosen(&host, "test/hostile").await.as_str()), ("test/hostile@1.1.0", "1.1.0"));
+    assert_eq!(
+        (runs(&host, "other").await.as_str(), chosen(&host, "test/hostile").await.as_str()),
+        ("test/hostile@1.1.0", "1.1.0")
+    );
     host.cli("driver show test/hostile@1.3.0").await.ok();
 }
 
@@ -164,11 +173,16 @@ async fn a_file_is_inspected_without_a_host() {
     let host = Host::init().await;
     let file = write(&host, "a.wasm", &hostile("1.2.0"));
     let said = host.cli_with(&["driver", "inspect", text(&file)]).await.ok();
-    for words in ["test/hostile@1.2.0", "imports     none", "contract    1.0.0", "the bound memory_bytes is", "there is none"] {
+    for words in
+        ["test/hostile@1.2.0", "imports     none", "contract    1.0.0", "the bound memory_bytes is", "there is none"]
+    {
         assert!(said.contains(words), "{words}: {said}");
     }
     let report: Value = host.cli_with(&["driver", "inspect", text(&file), "--json"]).await.json();
-    assert_eq!((report["manifest"]["version"].as_str(), report["imports"].as_array().unwrap().len()), (Some("1.2.0"), 0));
+    assert_eq!(
+        (report["manifest"]["version"].as_str(), report["imports"].as_array().unwrap().len()),
+        (Some("1.2.0"), 0)
+    );
     assert!(report["asks"][0]["asked"].as_u64().unwrap() > 65_536 && report.get("outcome").is_none(), "{report}");
     let liar = program::component("guest-liar");
     assert!(host.cli_with(&["driver", "inspect", text(&liar)]).await.refused().contains("describe"));

@@ -88,11 +88,18 @@ impl Drivers {
         let all = self.store.drivers().await?;
         let present = Present {
             installed: all.iter().filter(|installed| installed.manifest.id() == id).collect(),
-            highest: self.store.highest_drivers().await?.remove(&id),
+            highest: self.highest(&all, &id).await?,
             chosen: self.chosen(&id),
             runs: self.version(&id, version).is_some(),
         };
         Ok(plan(manifest, ready.driver.digest(), origin, &present, wishes))
+    }
+
+    /// The highest version of a driver that ever was: what is remembered, or installed by a host that did not remember yet.
+    async fn highest(&self, all: &[InstalledDriver], id: &str) -> Result<Option<String>, StoreError> {
+        let remembered = self.store.highest_drivers().await?.remove(id);
+        let installed = all.iter().filter(|row| row.manifest.id() == id).map(|row| row.manifest.version.clone());
+        Ok(installed.chain(remembered).max_by_key(|version| number(version)))
     }
 
     /// Keeps what was verified: the file first, then the row; a file without a row is litter.
@@ -101,23 +108,22 @@ impl Drivers {
         let outcome = self.plan(&ready, verified.origin(), wishes).await?;
         let (driver, standing) = (&ready.driver, ready.standing);
         let (id, version) = (driver.manifest().id(), driver.manifest().version.clone());
-        let before = self.store.drivers().await?;
-        let before = before.iter().find(|row| row.manifest.id() == id && row.manifest.version == version);
+        let all = self.store.drivers().await?;
+        let before = all.iter().find(|row| row.manifest.id() == id && row.manifest.version == version);
         let mut report = Report::of(driver, &self.bounds, SignatureReport::Verified { standing });
         report.outcome = Some(outcome.clone());
-        let mut origin = verified.origin();
+        let origin = verified.origin();
         let mut installed = Timestamp::now();
         let mut event = EventBody::new(TraceId::new(), EventKind::DriverInstalled, String::new());
         match &outcome {
             Outcome::Refused { why } => return Err(DriverError::Refused(why.clone())),
             Outcome::Again => {
-                let same = self.standing(&id, &version) == Some(standing);
+                let runs = self.standing(&id, &version);
                 if let Some(before) = before {
                     installed = before.installed;
-                    if before.origin == Origin::Bundled {
-                        origin = Origin::Bundled;
-                    }
-                    if same && before.origin == origin {
+                    // What comes with the program stays so, whoever brings it once more.
+                    let is_ours = before.origin == Origin::Bundled && runs.is_some();
+                    if is_ours || (runs == Some(standing) && before.origin == origin) {
                         return Ok(Report { installed: Some(installed), ..report });
                     }
                 }
@@ -135,7 +141,7 @@ impl Drivers {
             Outcome::Beside { stay, .. } => stay.clone(),
             _ => None,
         };
-        let highest = self.store.highest_drivers().await?.remove(&id);
+        let highest = self.highest(&all, &id).await?;
         let highest = highest.filter(|highest| number(highest) > number(&version)).unwrap_or_else(|| version.clone());
         self.files
             .put(driver.digest(), verified.wasm(), verified.signature())
