@@ -107,7 +107,8 @@ impl Drivers {
     /// The store broke.
     pub async fn start(&self, bundled: &Path) -> Result<(), StoreError> {
         self.believe(self.store.publishers().await?);
-        self.write().set_choices(self.store.driver_choices().await?);
+        let choices = self.store.driver_choices().await?;
+        self.write().set_choices(choices);
         let bundled = install::in_folder(bundled);
         let digests: Vec<_> = bundled.iter().map(|(_, wasm)| cardinal_runtime::inspect::digest(wasm)).collect();
         for mut row in self.store.drivers().await? {
