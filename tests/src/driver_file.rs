@@ -25,11 +25,11 @@ pub fn with_another_summary(driver: &[u8]) -> Vec<u8> {
 /// Bytes with another text in place of the only one of the same length.
 pub fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len(), "{from:?} {to:?}");
-    let found: Vec<_> = (0..bytes.len() - from.len()).filter(|&at| bytes[at..].starts_with(from.as_bytes())).collect();
+    let found: Vec<_> =
+        bytes.windows(from.len()).enumerate().filter(|(_, at)| *at == from.as_bytes()).map(|(at, _)| at).collect();
     let [at] = found[..] else { panic!("{from:?} is there {} times", found.len()) };
-    let mut bytes = bytes.to_vec();
-    bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
-    bytes
+    let (before, rest) = bytes.split_at(at);
+    [before, to.as_bytes(), rest.get(from.len()..).unwrap_or_default()].concat()
 }
 
 /// Writes a driver into the host's folder.
