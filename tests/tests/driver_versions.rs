@@ -16,14 +16,14 @@ use serde_json::Value;
 /// The version that a driver's readers run which name none.
 async fn chosen(host: &Host, id: &str) -> String {
     let driver: Value = host.cli_with(&["driver", "show", id, "--json"]).await.json();
-    assert_eq!(driver["chosen"], true);
-    driver["manifest"]["version"].as_str().unwrap().to_owned()
+    assert_eq!(driver.pointer("/chosen"), Some(&Value::Bool(true)));
+    driver.pointer("/manifest/version").and_then(Value::as_str).unwrap().to_owned()
 }
 
 /// The label of the driver that a reader runs.
 async fn runs(host: &Host, reader: &str) -> String {
     let view: Value = host.api().get(&format!("reader/{reader}")).await;
-    view["status"]["driver"].as_str().unwrap().to_owned()
+    view.pointer("/status/driver").and_then(Value::as_str).unwrap().to_owned()
 }
 
 fn files(folder: &Path) -> Vec<String> {
