@@ -202,7 +202,7 @@ fn read(text: &str, digest: &str) -> Result<Read, SignatureError> {
 fn check_with(key: &PublicKey, file: &[u8], read: &Read) -> Result<(), SignatureError> {
     key.key.verify(file, &read.signature, false).map_err(|error| match error {
         Error::UnexpectedAlgorithm | Error::UnsupportedLegacyMode => SignatureError::Legacy,
-        _ => SignatureError::Invalid(key.id),
+        _ => SignatureError::Invalid(read.key),
     })
 }
 
