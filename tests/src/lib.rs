@@ -11,6 +11,7 @@ pub mod cli;
 pub mod cups;
 pub mod disk;
 pub mod document;
+pub mod driver_file;
 pub mod host;
 pub mod http_reader;
 pub mod ipp_client;

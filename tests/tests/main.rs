@@ -13,6 +13,8 @@ mod changes;
 mod command_line;
 mod disk;
 mod dns_sd;
+mod driver_signatures;
+mod driver_versions;
 mod drivers;
 mod flood;
 mod http_network;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::{apt, process};
 
 /// A program, and the Debian package that has it.
-const NEEDED: [(&str, &str); 13] = [
+const NEEDED: [(&str, &str); 14] = [
     ("ippeveprinter", "cups-ipp-utils"),
     ("ipptool", "cups-ipp-utils"),
     ("lp", "cups-client"),
@@ -22,6 +22,7 @@ const NEEDED: [(&str, &str); 13] = [
     ("initdb", "postgresql"),
     ("psql", "postgresql-client"),
     ("openssl", "openssl"),
+    ("minisign", "minisign"),
 ];
 
 /// Installs what is missing. Fails where that cannot be done, with the command that does it.

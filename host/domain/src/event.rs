@@ -73,6 +73,8 @@ kinds! {
     DriverInstalled   "driver.installed"    Info    "A driver was inspected, compiled, described and installed."
     DriverRefused     "driver.refused"      Error   "A driver file was not accepted; the message says why."
     DriverRemoved     "driver.removed"      Info    "A driver was removed."
+    PublisherTrusted  "publisher.trusted"   Info    "A key is trusted for the drivers of a vendor."
+    PublisherWithdrawn "publisher.withdrawn" Warning "A key is not trusted any more; drivers that it alone signed are not run."
     ReaderConnected   "reader.connected"    Info    "A connection with the reader stands."
     ReaderUnreachable "reader.unreachable"  Warning "The reader could not be reached; told once, then the host goes on trying quietly."
     ReaderDisconnected "reader.disconnected" Warning "The connection with the reader ended; the message says why."

@@ -6,12 +6,15 @@
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
-use wasmparser::{Encoding, Parser, Payload, Validator};
+use wasmparser::{BinaryReaderError, Encoding, Instance, Parser, Payload, Validator};
 
 use crate::{bounds::Bounds, engine, error::shown_line, generations::GENERATIONS};
 
 /// The interface a driver exports, without its version.
 pub const CONTRACT: &str = "cardinal:reader/driver";
+
+/// A page of WebAssembly memory, in bytes.
+const PAGE: u64 = 64 << 10;
 
 /// What a file turned out to be: a component of a served generation that imports nothing. There is no way to have one for
 /// a file that cannot be a driver.
@@ -23,6 +26,30 @@ pub struct Inspection {
     pub bytes: u64,
     /// The contract it exports.
     pub contract: ContractVersion,
+    /// What it asks for before it runs.
+    pub declared: Declared,
+}
+
+/// What a file asks for before any of its code runs, each with the bound that holds for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Its memories at their start, all together, in bytes: [`Bounds::memory_bytes`].
+    pub memory_bytes: u64,
+    /// Its largest table at its start, in elements: [`Bounds::table_elements`].
+    pub table_elements: u64,
+    /// How often it instantiates a core module: [`Bounds::instances`].
+    pub instances: u64,
+}
+
+impl Declared {
+    /// Each with the name of its bound and the value of that.
+    pub fn beside(&self, bounds: &Bounds) -> [(&'static str, u64, u64); 3] {
+        [
+            ("memory_bytes", self.memory_bytes, bounds.memory_bytes),
+            ("table_elements", self.table_elements, bounds.table_elements),
+            ("instances", self.instances, bounds.instances),
+        ]
+    }
 }
 
 impl Inspection {
@@ -81,6 +108,18 @@ pub enum InspectError {
     /// It wants something from the host.
     #[error("a driver may import nothing, this one wants: {}; it must be built without WASI (target wasm32-unknown-unknown)", names(.0))]
     Imports(Vec<String>),
+    /// It asks for more than it may have.
+    #[error(
+        "the file asks for more at its start than a driver may have: {asked}, where the bound {name} is {limit}; raise it for this driver if it is meant to need more"
+    )]
+    Declares {
+        /// The bound.
+        name: &'static str,
+        /// What the file asks for.
+        asked: u64,
+        /// The bound's value.
+        limit: u64,
+    },
     /// A component, but not a driver.
     #[error("this component does not export {CONTRACT}, so it is no reader driver")]
     NoContract,
@@ -134,7 +173,12 @@ pub fn inspect(file: &[u8], bounds: &Bounds) -> Result<Inspection, InspectError>
     if !outline.imports.is_empty() {
         return Err(InspectError::Imports(outline.imports));
     }
-    Ok(Inspection { digest: digest(file), bytes, contract })
+    if let Some((name, asked, limit)) =
+        outline.declared.beside(bounds).into_iter().find(|(_, asked, most)| asked > most)
+    {
+        return Err(InspectError::Declares { name, asked, limit });
+    }
+    Ok(Inspection { digest: digest(file), bytes, contract, declared: outline.declared })
 }
 
 /// SHA-256 of a file, in lower-case hexadecimal: what a driver is known by.
@@ -151,6 +195,7 @@ pub fn digest(file: &[u8]) -> String {
 struct Outline {
     imports: Vec<String>,
     contracts: Vec<String>,
+    declared: Declared,
 }
 
 impl Outline {
@@ -167,7 +212,7 @@ impl Outline {
     }
 }
 
-/// The names of the outermost component; parts nested in it are not its own.
+/// The names of the outermost component; parts nested in it are not its own. What is asked for counts wherever it stands.
 fn outline(file: &[u8]) -> Result<Outline, InspectError> {
     let mut outline = Outline::default();
     let mut depth = 0_u32;
@@ -192,10 +237,36 @@ fn outline(file: &[u8]) -> Result<Outline, InspectError> {
                     }
                 }
             }
-            _ => {}
+            other => count(&mut outline.declared, other).map_err(|error| invalid(&error))?,
         }
     }
     Ok(outline)
+}
+
+/// Adds what this part of a file asks for.
+fn count(declared: &mut Declared, part: Payload<'_>) -> Result<(), BinaryReaderError> {
+    match part {
+        Payload::MemorySection(section) => {
+            for memory in section {
+                let bytes = memory?.initial.saturating_mul(PAGE);
+                declared.memory_bytes = declared.memory_bytes.saturating_add(bytes);
+            }
+        }
+        Payload::TableSection(section) => {
+            for table in section {
+                declared.table_elements = declared.table_elements.max(table?.ty.initial);
+            }
+        }
+        Payload::InstanceSection(section) => {
+            for instance in section {
+                if let Instance::Instantiate { .. } = instance? {
+                    declared.instances = declared.instances.saturating_add(1);
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn version(name: &str) -> Option<ContractVersion> {
@@ -204,6 +275,6 @@ fn version(name: &str) -> Option<ContractVersion> {
     parts.next().is_none().then_some(version)
 }
 
-fn invalid(error: &wasmparser::BinaryReaderError) -> InspectError {
+fn invalid(error: &BinaryReaderError) -> InspectError {
     InspectError::Invalid { offset: error.offset(), message: shown_line(error.message(), 300) }
 }

@@ -30,6 +30,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
+    time::{Duration, Instant},
 };
 
 use cardinal_domain::driver::Manifest;
@@ -43,7 +44,7 @@ pub use crate::{
     engine::EngineError,
     error::SessionError,
     generations::GENERATIONS,
-    inspect::{InspectError, Inspection},
+    inspect::{Declared, InspectError, Inspection},
     manifest::ManifestError,
     moving::MoveError,
     session::DriverSession,
@@ -75,6 +76,7 @@ struct Loaded {
     manifest: Manifest,
     inspection: Inspection,
     prepared: Prepared,
+    compiled_in: Duration,
     runtime: Runtime,
 }
 
@@ -195,14 +197,16 @@ impl Runtime {
         let inspection = inspect::inspect(wasm, bounds)?;
         // Only what a panic could leave half done would be poisoned, and a cache has nothing of that.
         let cache = shared.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = Instant::now();
         let component = compile::load(&shared.engine, cache.as_ref(), &shared.compiler, wasm, &inspection, bounds)?;
+        let compiled_in = began.elapsed();
         let prepared = Prepared::new(&shared.engine, &component, inspection.generation())
             .map_err(|error| LoadError::Contract(error::shown(&format!("{error:#}"), 1_000)))?;
         // Still one at a time: the pool has one place for this beyond the live sessions.
         let manifest = self.describe(&prepared, bounds).map_err(LoadError::Describe)?;
         drop(cache);
         manifest::check(&manifest)?;
-        Ok(Driver(Arc::new(Loaded { manifest, inspection, prepared, runtime: self.clone() })))
+        Ok(Driver(Arc::new(Loaded { manifest, inspection, prepared, compiled_in, runtime: self.clone() })))
     }
 
     fn describe(&self, prepared: &Prepared, bounds: &Bounds) -> Result<Manifest, SessionError> {
@@ -232,6 +236,11 @@ impl Driver {
     /// What its file turned out to be.
     pub fn inspection(&self) -> &Inspection {
         &self.0.inspection
+    }
+
+    /// How long it took to have compiled code of it; a moment where there was some already.
+    pub fn compiled_in(&self) -> Duration {
+        self.0.compiled_in
     }
 
     /// SHA-256 of its file, in lower-case hexadecimal.

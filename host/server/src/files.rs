@@ -39,10 +39,17 @@ pub fn private_folder(path: &Path) -> Result<()> {
 /// It cannot be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let part = path.with_extension("part");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&part, path)?;
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&part, path)
+    };
+    if let Err(error) = write() {
+        // A full disk is no place for half a file.
+        let _ = fs::remove_file(&part);
+        return Err(error);
+    }
     // The name, too, must be on disk before anybody relies on it.
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }

@@ -28,7 +28,7 @@ use crate::{
     calls::{self, Base, Calls},
     config::{self, Config},
     dns_sd,
-    drivers::Drivers,
+    drivers::{self, DriverOptions, Drivers},
     fetch::Fetcher,
     files, hex, http,
     memory::Memory,
@@ -144,6 +144,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     if services.config.dns_sd.announce {
         serving.push(tokio::spawn(dns_sd::run(Arc::clone(services), listening, host.stopping.clone())));
     }
+    let collecting = tokio::spawn(drivers::collect(Arc::clone(services), host.stopping.clone()));
     let cleaning = tokio::spawn(retention::run(Arc::clone(services), host.stopping.clone()));
     ready(listening);
 
@@ -158,6 +159,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     host.sessions.shutdown().await;
     services.recorder.shutdown().await;
     let _ = cleaning.await;
+    let _ = collecting.await;
     requests.finished(REQUESTS_END).await;
     services.release.shutdown().await;
     let stopped = EventBody::new(TraceId::new(), EventKind::HostStopped, "the host ended in an orderly way");
@@ -206,9 +208,14 @@ async fn start(config: Config, tls: Arc<Tls>, ports: Ports, base: Base) -> Resul
     let runtime = Runtime::new(config.drivers.engine.clone(), &config.data_path("compiled"), compiler)?;
     let folder = config.data_path("drivers");
     files::private_folder(&folder)?;
-    let drivers = Drivers::new(runtime, store.clone(), folder, config.drivers.bounds.clone());
-    drivers.load_installed().await?;
-    drivers.install_folder(&bundled(&config, &program)).await?;
+    let options = DriverOptions {
+        folder,
+        bounds: config.drivers.bounds.clone(),
+        unsigned: config.drivers.unsigned == config::Unsigned::Allow,
+        grace: Duration::from_millis(config.drivers.grace_ms),
+    };
+    let drivers = Drivers::new(runtime, store.clone(), options);
+    drivers.start(&bundled(&config, &program)).await?;
     let memory = Memory::open(store.clone(), &config.data_path("host.key"))?;
     let serving = Serving {
         sign_in: Some(Arc::new(Passwords::new(store.clone()))),

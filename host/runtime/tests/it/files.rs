@@ -87,6 +87,55 @@ fn each_wrong_file_has_its_own_words() {
     assert!(matches!(error, LoadError::Inspect(InspectError::TooLarge { limit: 1_000, .. })), "{error:?}");
 }
 
+/// A component with this inside, under the name of a driver.
+fn with_inside(parts: &str) -> Vec<u8> {
+    let text = format!(r#"(component {parts} (instance $d) (export "cardinal:reader/driver@1.0.0" (instance $d)))"#);
+    wat::parse_str(text).unwrap()
+}
+
+#[test]
+fn what_a_file_asks_for_is_told_and_bounded_before_it_is_compiled() {
+    let declared = hostile(&runtime()).inspection().declared;
+    assert!((65_536..=4 << 20).contains(&declared.memory_bytes), "{declared:?}");
+    assert!((1..=4_096).contains(&declared.table_elements) && (1..=4).contains(&declared.instances), "{declared:?}");
+
+    let instance = "(core instance (instantiate $m))";
+    for (parts, name, asked) in [
+        ("(core module $m (memory 65536))".to_owned(), "memory_bytes", 4 << 30),
+        ("(core module (memory 40)) (core module (memory 40))".to_owned(), "memory_bytes", 80 * 65_536),
+        ("(component (core module (memory 65536)))".to_owned(), "memory_bytes", 4 << 30),
+        ("(core module (table 9000000 funcref))".to_owned(), "table_elements", 9_000_000),
+        (format!("(core module $m) {}", instance.repeat(5)), "instances", 5),
+    ] {
+        match inspected(&with_inside(&parts)) {
+            InspectError::Declares { name: bound, asked: said, .. } => {
+                assert_eq!((bound, said), (name, asked), "{parts}")
+            }
+            other => panic!("{parts}: {other:?}"),
+        }
+    }
+    let large = Bounds { memory_bytes: 8 << 20, ..Bounds::default() };
+    let two = with_inside("(core module (memory 40)) (core module (memory 40))");
+    assert_eq!(cardinal_runtime::inspect::inspect(&two, &large).unwrap().declared.memory_bytes, 80 * 65_536);
+}
+
+#[test]
+fn a_number_is_no_reason_to_take_memory() {
+    // Sections that say they are 4 GiB long, or have four thousand million entries, in a file of a few bytes.
+    for section in 0..=12_u8 {
+        for lie in [
+            &[0xff_u8, 0xff, 0xff, 0xff, 0x0f][..],
+            &[5, 0xff, 0xff, 0xff, 0xff, 0x0f],
+            &[6, 1, 0xff, 0xff, 0xff, 0xff, 0x0f],
+        ] {
+            for header in [b"\0asm\x0d\0\x01\0", b"\0asm\x01\0\0\0"] {
+                let file = [&header[..], &[section], lie].concat();
+                cardinal_runtime::inspect::inspect(&file, &Bounds::default()).unwrap_err();
+            }
+        }
+    }
+}
+
 #[test]
 fn another_generation_is_named_and_a_later_minor_is_welcome() {
     let wasm = guest("guest-hostile");

@@ -62,9 +62,16 @@ impl Client {
         response.json().await.context("the host answered something that this version does not understand")
     }
 
-    /// A request with raw bytes.
-    pub(super) async fn upload<T: DeserializeOwned>(&self, path: &str, bytes: Vec<u8>) -> Result<T> {
-        let request = self.http.post(self.url(path)?).body(bytes);
+    /// A request with raw bytes, and a header where there is one.
+    pub(super) async fn upload<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+        header: Option<(&str, String)>,
+        bytes: Vec<u8>,
+    ) -> Result<T> {
+        let request = self.http.post(self.url(path)?).query(query).body(bytes);
+        let request = header.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         self.send(request)
             .await?
             .json()

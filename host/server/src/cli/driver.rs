@@ -1,10 +1,15 @@
 //! `cardinal driver`.
 
-use std::path::PathBuf;
+mod files;
+mod inspect;
+mod install;
+mod keys;
+mod trust;
 
-use anyhow::{Context as _, Result};
+use std::path::Path;
+
+use anyhow::Result;
 use cardinal_domain::driver::{Mode, SettingKind};
-use cardinal_store::InstalledDriver;
 use clap::Subcommand;
 use reqwest::Method;
 
@@ -14,9 +19,12 @@ use super::{
     output::{self, say},
     swap::Swap,
 };
+use crate::http::DriverView;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
+  cardinal driver inspect acme-tcp.wasm
+  cardinal driver trust acme --key acme.pub
   cardinal driver install acme-tcp.wasm
   cardinal driver list
   cardinal driver show cardinal/generic
@@ -27,10 +35,12 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
-    /// Inspect, compile and install a driver file
-    Install {
-        file: PathBuf,
-    },
+    Install(install::Install),
+    Inspect(inspect::Inspect),
+    Trust(trust::Trust),
+    Keygen(keys::Keygen),
+    Sign(keys::Sign),
+    Verify(keys::Verify),
     /// Installed drivers
     List,
     /// One driver with its modes and settings
@@ -49,19 +59,35 @@ pub(super) enum Action {
 }
 
 impl Action {
+    /// Whether it is done here, without a host.
+    pub(super) fn is_offline(&self) -> bool {
+        match self {
+            Self::Replay(_) | Self::Test(_) | Self::Inspect(_) | Self::Keygen(_) | Self::Sign(_) => true,
+            Self::Verify(verify) => verify.is_offline(),
+            _ => false,
+        }
+    }
+
+    /// Does what needs no host; `config` is a host's file all the same, where there is one.
+    pub(super) fn run_here(self, config: &Path, as_json: bool) -> Result<()> {
+        match self {
+            Self::Replay(replay) => replay.run(as_json),
+            Self::Test(test) => test.run(as_json),
+            Self::Inspect(inspect) => inspect.run(config, as_json),
+            Self::Keygen(keygen) => keygen.run(as_json),
+            Self::Sign(sign) => sign.run(config, as_json),
+            Self::Verify(verify) => verify.run_here(config, as_json),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) async fn run(self, client: &Client) -> Result<()> {
         match self {
-            Self::Install { file } => {
-                let wasm = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-                let installed = client
-                    .upload::<InstalledDriver>("driver", wasm)
-                    .await
-                    .with_context(|| format!("{} was not installed", file.display()))?;
-                show(client, &installed)
-            }
+            Self::Install(install) => install.run(client).await,
+            Self::Trust(trust) => trust.run(client).await,
+            Self::Verify(verify) => verify.run(client).await,
             // Take no host.
-            Self::Replay(replay) => replay.run(client.json),
-            Self::Test(test) => test.run(client.json),
+            Self::Replay(_) | Self::Test(_) | Self::Inspect(_) | Self::Keygen(_) | Self::Sign(_) => Ok(()),
             Self::List => list(client).await,
             Self::Show { driver } => show(client, &client.get(&format!("driver/{driver}")).await?),
             Self::Swap(swap) => swap.run(client).await,
@@ -74,34 +100,47 @@ impl Action {
 }
 
 async fn list(client: &Client) -> Result<()> {
-    let drivers: Vec<InstalledDriver> = client.get("driver").await?;
+    let drivers: Vec<DriverView> = client.get("driver").await?;
     if client.json {
         return output::json(&drivers);
     }
-    let row = |driver: &InstalledDriver| {
+    let row = |view: &DriverView| {
+        let driver = &view.driver;
         let modes: Vec<_> = driver.manifest.modes.iter().map(|mode| mode.id.as_str()).collect();
         let digest = driver.digest.get(..12).unwrap_or_default().to_owned();
         [
             driver.manifest.id(),
             driver.manifest.version.clone(),
+            if view.chosen { "yes".to_owned() } else { String::new() },
+            view.standing.map_or_else(|| "NOT RUN".to_owned(), |standing| standing.to_string()),
             modes.join(", "),
             digest,
             driver.manifest.summary.clone(),
         ]
     };
     let rows: Vec<_> = drivers.iter().map(row).collect();
-    let headings = ["DRIVER", "VERSION", "MODES", "DIGEST", "SUMMARY"];
+    let headings = ["DRIVER", "VERSION", "CHOSEN", "SIGNATURE", "MODES", "DIGEST", "SUMMARY"];
     output::table(headings, &rows, "no driver is installed; `cardinal driver install FILE` installs one");
     Ok(())
 }
 
-fn show(client: &Client, driver: &InstalledDriver) -> Result<()> {
+fn show(client: &Client, view: &DriverView) -> Result<()> {
     if client.json {
-        return output::json(driver);
+        return output::json(view);
     }
+    let driver = &view.driver;
     let manifest = &driver.manifest;
     say!("{}@{}: {}", manifest.id(), manifest.version, output::plain(&manifest.summary));
     say!("sha256 {}, installed {}", driver.digest, driver.installed);
+    if let Some(standing) = view.standing {
+        say!("{standing}");
+    }
+    if let Some(trouble) = &view.trouble {
+        say!("not run: {}", output::plain(trouble));
+    }
+    if view.chosen {
+        say!("readers that name no version run this one");
+    }
     for mode in &manifest.modes {
         show_mode(mode);
     }

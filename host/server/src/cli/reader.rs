@@ -141,6 +141,7 @@ async fn show(client: &Client, name: &str) -> Result<()> {
     let facts = [
         ("reason", Some(status.reason.clone()).filter(|reason| !reason.is_empty())),
         ("driver", Some(status.driver.clone())),
+        ("its word", reader.driver_standing.map(|standing| standing.to_string())),
         ("peer", status.peer.clone()),
         ("connected", time(status.connected)),
         ("connections", Some(status.connects.to_string())),

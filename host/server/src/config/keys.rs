@@ -85,7 +85,18 @@ const PLAIN: &[(&str, &str)] = &[
     (
         "drivers.bundled",
         "A folder of driver files (*.wasm) that are installed at start. Empty: share/cardinal/drivers \
-      beside the folder of the program, where the first-party drivers lie.",
+      beside the folder of the program, where the first-party drivers lie. They need no signature: whoever can write there \
+      can write the program.",
+    ),
+    (
+        "drivers.unsigned",
+        "\"refuse\": a driver that is installed must be signed by a publisher trusted for its vendor (`cardinal driver \
+      trust`). \"allow\": one that nobody known signed is taken, too, and shown as unsigned; for development.",
+    ),
+    (
+        "drivers.grace_ms",
+        "How long the file of a removed driver stays, or one that was left half installed, in milliseconds. A day, so that a \
+      removal by mistake can be mended from the disk.",
     ),
 ];
 

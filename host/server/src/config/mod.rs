@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use cardinal_domain::{site::DriverRef, strict_toml};
+use cardinal_domain::{bounds::in_range, site::DriverRef, strict_toml};
 use cardinal_release::ReleaseLimits;
 use cardinal_runtime::{Bounds, EngineOptions};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -23,6 +23,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 pub use self::limits::{CALLER_LIMITS, CallerLimits, SESSION_LIMITS, SessionLimits};
 
 use crate::{calls::CallLimits, fetch::FetchLimits, recorder::RecorderLimits, retention::RetentionLimits};
+
+/// A year: longer than anybody waits for an unused file to go.
+const LONGEST_GRACE_MS: u64 = 366 * 86_400_000;
 
 /// The host process's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,14 +181,39 @@ pub enum LogFormat {
     Json,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Drivers {
     pub bundled: PathBuf,
+    pub unsigned: Unsigned,
+    /// How long a driver's file stays that nothing names, in milliseconds.
+    pub grace_ms: u64,
     pub engine: EngineOptions,
     pub bounds: Bounds,
     /// Bounds of single drivers, by `vendor/name`: what is not named there is as in `bounds`.
     pub of: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+impl Default for Drivers {
+    fn default() -> Self {
+        Self {
+            bundled: PathBuf::new(),
+            unsigned: Unsigned::default(),
+            grace_ms: 86_400_000,
+            engine: EngineOptions::default(),
+            bounds: Bounds::default(),
+            of: BTreeMap::new(),
+        }
+    }
+}
+
+/// `drivers.unsigned`: what becomes of drivers that no trusted publisher signed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unsigned {
+    #[default]
+    Refuse,
+    Allow,
 }
 
 impl Default for Config {
@@ -275,6 +303,8 @@ impl Config {
         config.sessions.check().with_context(|| format!("{}: [sessions]", file.display()))?;
         config.fetches.check().with_context(|| format!("{}: [fetches]", file.display()))?;
         config.recorder.check().with_context(|| format!("{}: [recorder]", file.display()))?;
+        in_range("grace_ms", config.drivers.grace_ms, 0, LONGEST_GRACE_MS, "")
+            .with_context(|| format!("{}: [drivers]", file.display()))?;
         config.readers.check().with_context(|| format!("{}", file.display()))?;
         for id in config.drivers.of.keys() {
             DriverRef::try_from(id.clone()).map_err(|error| anyhow!("{}: [drivers.of]: {error}", file.display()))?;

@@ -1,14 +1,26 @@
-//! Installed drivers: their files in the data folder, named by digest, and the loaded components.
+//! Installed drivers: their files in the data folder, named by digest, what may run of them, and which version a reader
+//! gets.
 //!
-//! There is one way in for a driver, [`Drivers::install`], whatever brings it: a file, an upload, or the folder of
-//! first-party drivers at start.
+//! There is one way in for a driver, whatever brings it (a file, an upload, the folder of those that come with the
+//! program): [`verified`] makes a driver of bytes or refuses them, [`plan`] says what installing it comes to, and
+//! `install` carries that out.
 
 mod canaries;
+mod error;
+mod files;
+mod install;
+mod plan;
+mod publishers;
+mod remove;
+mod report;
+mod signature;
+mod verified;
 mod versions;
 
 use std::{
     path::{Path, PathBuf},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
 };
 
 use cardinal_domain::{
@@ -16,57 +28,82 @@ use cardinal_domain::{
     event::{EventBody, EventKind},
     names::TraceId,
     site::DriverRef,
-    time::Timestamp,
 };
-use cardinal_runtime::{Bounds, Driver, LoadError, Runtime};
-use cardinal_store::{InstalledDriver, Origin, Store, StoreError};
+use cardinal_runtime::{Bounds, Driver, Runtime};
+use cardinal_store::{InstalledDriver, Origin, Publisher, Store, StoreError};
 use tokio::sync::Mutex;
 
 use self::{
     canaries::Canaries,
-    versions::{Versions, number},
+    files::Files,
+    verified::{Occasion, Policy, Verified},
+    versions::Versions,
 };
-use crate::files::write_private;
+pub use self::{
+    error::DriverError,
+    files::read_signature,
+    plan::{Outcome, Wishes},
+    remove::collect,
+    report::{Report, SignatureReport},
+    signature::{Claim, KeyId, PublicKey, SUFFIX, check_by},
+    verified::{DriverFile, Standing, words},
+};
 
 /// The drivers of this host.
 pub struct Drivers {
     runtime: Runtime,
     store: Store,
-    folder: PathBuf,
+    files: Files,
     bounds: Bounds,
-    versions: RwLock<Versions<Driver>>,
+    grace: Duration,
+    policy: RwLock<Policy>,
+    versions: RwLock<Versions<Ready>>,
     /// Readers that run another version than the chosen one.
     pub canaries: Canaries,
-    /// One installation, removal or choice at a time.
+    /// One change of drivers or publishers at a time.
     changing: Mutex<()>,
 }
 
-/// Whether a driver takes the place of another of the same version.
-#[derive(Clone, Copy)]
-enum Replace {
-    Yes,
-    No,
+/// What there is to know of a host's drivers before any is installed.
+pub struct DriverOptions {
+    /// Where their files lie.
+    pub folder: PathBuf,
+    /// What holds for each.
+    pub bounds: Bounds,
+    /// Whether drivers that nobody known signed are taken.
+    pub unsigned: bool,
+    /// How long a file stays that nothing names.
+    pub grace: Duration,
 }
 
-/// Why a driver was not installed or removed.
-#[derive(Debug, thiserror::Error)]
-pub enum DriverError {
-    #[error("{0}")]
-    Refused(String),
-    #[error("cannot keep the driver in {folder}: {source}; is the disk full?", folder = folder.display())]
-    Keep { folder: PathBuf, source: std::io::Error },
-    #[error("no driver {0} is installed; see `cardinal driver list`")]
-    Unknown(String),
-    #[error("driver {driver} is used by reader {readers}; give them another driver first")]
-    InUse { driver: String, readers: String },
-    #[error(transparent)]
-    Store(#[from] StoreError),
+/// A driver that may run, and on whose word.
+#[derive(Clone)]
+struct Ready {
+    driver: Driver,
+    standing: Standing,
+}
+
+impl Ready {
+    fn of(verified: &Verified) -> Self {
+        Self { driver: verified.driver().clone(), standing: verified.standing() }
+    }
+}
+
+/// How an installed version is.
+pub struct About {
+    /// On whose word it runs; or why it does not.
+    pub standing: Result<Standing, String>,
+    /// Whether readers run it that name no version.
+    pub chosen: bool,
 }
 
 impl Drivers {
-    pub fn new(runtime: Runtime, store: Store, folder: PathBuf, bounds: Bounds) -> Self {
+    pub fn new(runtime: Runtime, store: Store, options: DriverOptions) -> Self {
+        let DriverOptions { folder, bounds, unsigned, grace } = options;
+        let policy = RwLock::new(Policy { unsigned, publishers: Vec::new() });
+        let files = Files { folder };
         let (versions, canaries, changing) = (RwLock::default(), Canaries::default(), Mutex::default());
-        Self { runtime, store, folder, bounds, versions, canaries, changing }
+        Self { runtime, store, files, bounds, grace, policy, versions, canaries, changing }
     }
 
     /// Whether nearly as many sessions have an instance as may.
@@ -75,162 +112,68 @@ impl Drivers {
         self.runtime.live_sessions() >= most - most / 10
     }
 
-    /// Loads what the store says is installed. A file that is gone or damaged is told of and left out; its readers say
-    /// on their page what is missing.
-    pub async fn load_installed(&self) -> Result<(), StoreError> {
-        self.write().set_choices(self.store.driver_choices().await?);
-        for installed in self.store.drivers().await? {
-            let (id, version) = (installed.manifest.id(), installed.manifest.version.clone());
-            let path = self.file(&installed.digest);
-            let loaded = match tokio::fs::read(&path).await {
-                Ok(wasm) => self.load(wasm).await,
-                Err(error) => Err(format!("cannot read {}: {error}", path.display())),
-            };
-            let state = match loaded {
-                Ok(driver) if driver.digest() != installed.digest => {
-                    Err("its file was changed; install it again".to_owned())
+    /// Loads what the store says is installed, and installs what comes with the program (the `bundled` folder). What may
+    /// not run is told of and keeps its place; its readers say on their page why.
+    ///
+    /// # Errors
+    /// The store broke.
+    pub async fn start(&self, bundled: &Path) -> Result<(), StoreError> {
+        self.believe(self.store.publishers().await?);
+        let choices = self.store.driver_choices().await?;
+        self.write().set_choices(choices);
+        let bundled = install::in_folder(bundled);
+        let digests: Vec<_> = bundled.iter().map(|(_, wasm)| cardinal_runtime::inspect::digest(wasm)).collect();
+        for mut row in self.store.drivers().await? {
+            // As one of a version of Cardinal that did not write down where a driver came from.
+            if digests.contains(&row.digest) {
+                row.origin = Origin::Bundled;
+            }
+            let (id, version) = (row.manifest.id(), row.manifest.version.clone());
+            let state = self.admit(row).await;
+            match &state {
+                Err(why) => self.tell_refused(&format!("{id}@{version} is installed and not run: {why}")).await,
+                Ok(Ready { standing: Standing::Unsigned, .. }) => {
+                    tracing::warn!(driver = format!("{id}@{version}"), "runs unsigned: [drivers] unsigned = \"allow\"");
                 }
-                // What it said when it was installed is final.
-                Ok(driver) if *driver.manifest() != installed.manifest => {
-                    Err("it describes itself otherwise than when it was installed".to_owned())
-                }
-                other => other,
-            };
-            if let Err(why) = &state {
-                self.tell_refused(&format!("{id}@{version}: {why}")).await;
+                Ok(_) => {}
             }
             self.write().put(&id, &version, state);
         }
-        Ok(())
+        self.install_bundled(bundled).await
     }
 
-    /// Installs the drivers of a folder whose version is not installed yet: what an operator installed stays.
-    pub async fn install_folder(&self, folder: &Path) -> Result<(), StoreError> {
-        let files = match std::fs::read_dir(folder) {
-            Ok(entries) => entries.filter_map(|entry| entry.ok().map(|entry| entry.path())),
-            Err(error) => {
-                tracing::warn!(folder = %folder.display(), %error, "no drivers come with this program; see drivers.bundled");
-                return Ok(());
-            }
-        };
-        let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "wasm")).collect();
-        files.sort();
-        for file in files {
-            let outcome = match tokio::fs::read(&file).await {
-                Ok(wasm) => self.take(wasm, Replace::No).await.map(drop),
-                Err(error) => Err(DriverError::Refused(error.to_string())),
-            };
-            match outcome {
-                Ok(()) => {}
-                Err(DriverError::Store(error)) => return Err(error),
-                Err(error) => {
-                    tracing::error!(file = %file.display(), %error, "a driver of the folder was not installed")
-                }
-            }
+    /// Whether what is installed may run: its file is there and the same, and its signature still holds.
+    async fn admit(&self, row: InstalledDriver) -> Result<Ready, String> {
+        let (wasm, signature) = self.files.get(&row.digest)?;
+        if cardinal_runtime::inspect::digest(&wasm) != row.digest {
+            return Err("its file was changed; install it again".to_owned());
         }
-        Ok(())
+        let verified = self.verify(DriverFile { wasm, signature, origin: row.origin }, Occasion::Review).await?;
+        // What it said when it was installed is final.
+        if *verified.driver().manifest() != row.manifest {
+            return Err("it describes itself otherwise than when it was installed".to_owned());
+        }
+        Ok(Ready::of(&verified))
     }
 
-    /// Installs a driver: inspected, compiled in a child process, asked what it is, kept. The same version again replaces
-    /// the one before. Sessions that run keep theirs until their next connection.
-    ///
-    /// # Errors
-    /// Why it was refused (told as an event, too), or why it could not be kept.
-    pub async fn install(&self, wasm: Vec<u8>) -> Result<InstalledDriver, DriverError> {
-        self.take(wasm, Replace::Yes).await
-    }
-
-    async fn take(&self, wasm: Vec<u8>, replace: Replace) -> Result<InstalledDriver, DriverError> {
-        let _changing = self.changing.lock().await;
-        let all = self.store.drivers().await?;
-        let digest = cardinal_runtime::inspect::digest(&wasm);
-        if let Some(same) = all.iter().find(|installed| installed.digest == digest)
-            && self.version(&same.manifest.id(), &same.manifest.version).is_some()
-        {
-            return Ok(same.clone());
-        }
-        let driver = match self.load(wasm.clone()).await {
-            Ok(driver) => driver,
-            Err(why) => {
-                self.tell_refused(&why).await;
-                return Err(DriverError::Refused(why));
+    /// Looks at the drivers of a vendor again, whose publishers have changed. Answers those (`vendor/name`) of which a
+    /// version may run now that could not, or the other way round.
+    async fn review(&self, vendor: &str) -> Result<Vec<String>, StoreError> {
+        let mut changed = Vec::new();
+        for row in self.store.drivers().await?.into_iter().filter(|row| row.manifest.vendor == vendor) {
+            let (id, version) = (row.manifest.id(), row.manifest.version.clone());
+            let state = self.admit(row).await;
+            let ran = self.version(&id, &version).is_some();
+            if ran != state.is_ok() {
+                changed.push(id.clone());
             }
-        };
-        let same = |installed: &&InstalledDriver| {
-            installed.manifest.id() == driver.manifest().id() && installed.manifest.version == driver.manifest().version
-        };
-        let before = all.iter().find(same);
-        // The very file that is installed, and that was lost here (a backup without it), is put back.
-        let is_lost =
-            |before: &InstalledDriver| before.digest == driver.digest() && before.manifest == *driver.manifest();
-        if let (Some(before), Replace::No) = (before.filter(|before| !is_lost(before)), replace) {
-            return Ok(before.clone());
-        }
-        let path = self.file(driver.digest());
-        write_private(&path, &wasm).map_err(|source| DriverError::Keep { folder: self.folder.clone(), source })?;
-        let installed = InstalledDriver {
-            digest: driver.digest().to_owned(),
-            manifest: driver.manifest().clone(),
-            installed: Timestamp::now(),
-            origin: match replace {
-                Replace::Yes => Origin::Installed,
-                Replace::No => Origin::Bundled,
-            },
-        };
-        let (id, version) = (installed.manifest.id(), installed.manifest.version.clone());
-        let highest = self.store.highest_drivers().await?.remove(&id);
-        let highest = highest.filter(|highest| number(highest) > number(&version)).unwrap_or_else(|| version.clone());
-        // Whoever names no version stays where they are.
-        let present = self.chosen(&id).filter(|present| matches!(replace, Replace::Yes) && *present != version);
-        let message = format!("driver {} was installed", driver.label());
-        let event = EventBody::new(TraceId::new(), EventKind::DriverInstalled, message)
-            .fact("driver", driver.label())
-            .fact("digest", installed.digest.clone());
-        self.store.put_driver(&installed, &highest, present.as_deref(), vec![event]).await?;
-        {
-            let mut versions = self.write();
-            versions.put(&id, &version, Ok(driver));
-            if let Some(present) = present {
-                versions.choose(&id, &present);
+            if let (true, Err(why)) = (ran, &state) {
+                self.tell_refused(&format!("{id}@{version} is installed and not run from now on: {why}")).await;
             }
+            self.write().put(&id, &version, state);
         }
-        if let Some(before) = before.filter(|before| before.digest != installed.digest) {
-            // Nothing names it any more; a file that stays behind is only litter.
-            let _ = std::fs::remove_file(self.file(&before.digest));
-        }
-        Ok(installed)
-    }
-
-    /// Removes a version that no reader uses. The file goes, too.
-    ///
-    /// # Errors
-    /// There is none, or readers use it.
-    pub async fn remove(&self, driver: &DriverRef) -> Result<(), DriverError> {
-        let _changing = self.changing.lock().await;
-        let all = self.store.drivers().await?;
-        let id = driver.id.clone();
-        let version = driver.version.clone().or_else(|| self.chosen(&id)).unwrap_or_default();
-        let found = all.iter().find(|found| found.manifest.id() == id && found.manifest.version == version);
-        let found = found.ok_or_else(|| DriverError::Unknown(driver.to_string()))?;
-        let label = format!("{id}@{version}");
-        let is_chosen = self.chosen(&id).is_some_and(|chosen| chosen == version);
-        let setup = self.store.setup();
-        let users: Vec<_> = setup
-            .readers
-            .values()
-            .filter(|reader| reader.driver.id == id)
-            .filter(|reader| reader.driver.version.as_ref().map_or(is_chosen, |pinned| *pinned == version))
-            .map(|reader| reader.name.to_string())
-            .collect();
-        if !users.is_empty() {
-            return Err(DriverError::InUse { driver: label, readers: users.join(", ") });
-        }
-        let event = EventBody::new(TraceId::new(), EventKind::DriverRemoved, format!("driver {label} was removed"));
-        self.store.remove_driver(found, vec![event.fact("driver", label)]).await?;
-        self.write().remove(&id, &version);
-        // The row is gone; a file that stays behind is only litter.
-        let _ = std::fs::remove_file(self.file(&found.digest));
-        Ok(())
+        changed.dedup();
+        Ok(changed)
     }
 
     /// The driver that a reader names: that version, or the chosen one.
@@ -238,12 +181,12 @@ impl Drivers {
     /// # Errors
     /// What is installed instead, or why it is not run, in words for the administrator.
     pub fn find(&self, wanted: &DriverRef) -> Result<Driver, String> {
-        self.read().find(wanted)
+        self.read().find(wanted).map(|ready| ready.driver)
     }
 
     /// This version of a driver (`vendor/name`), where it is installed and may run.
     pub fn version(&self, id: &str, version: &str) -> Option<Driver> {
-        self.read().state(id, version)?.clone().ok()
+        Some(self.read().state(id, version)?.as_ref().ok()?.driver.clone())
     }
 
     /// The version of a driver (`vendor/name`) that readers run which name none: what was chosen, or the newest installed.
@@ -257,7 +200,6 @@ impl Drivers {
     ///
     /// # Errors
     /// That version is not installed or may not run, or the store refused.
-    #[allow(dead_code, reason = "swapping drivers is what calls it")]
     pub async fn choose(&self, id: &str, version: &str, events: Vec<EventBody>) -> Result<(), DriverError> {
         let _changing = self.changing.lock().await;
         let wanted = DriverRef { id: id.to_owned(), version: Some(version.to_owned()) };
@@ -267,26 +209,50 @@ impl Drivers {
         Ok(())
     }
 
-    async fn load(&self, wasm: Vec<u8>) -> Result<Driver, String> {
-        let (runtime, bounds) = (self.runtime.clone(), self.bounds.clone());
-        let loading = tokio::task::spawn_blocking(move || runtime.load(&wasm, &bounds)).await;
-        match loading {
-            Ok(Ok(driver)) => Ok(driver),
-            Ok(Err(error)) => Err(words(&error)),
-            Err(_) => Err("loading it failed in the host; please report this".to_owned()),
-        }
+    /// On whose word the driver runs that a reader names; none where it does not run.
+    pub fn standing_of(&self, wanted: &DriverRef) -> Option<Standing> {
+        self.read().find(wanted).ok().map(|ready| ready.standing)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Versions<Driver>> {
+    fn standing(&self, id: &str, version: &str) -> Option<Standing> {
+        Some(self.read().state(id, version)?.as_ref().ok()?.standing)
+    }
+
+    /// How an installed version is.
+    pub fn about(&self, id: &str, version: &str) -> About {
+        let versions = self.read();
+        let standing = match versions.state(id, version) {
+            Some(Ok(ready)) => Ok(ready.standing),
+            Some(Err(why)) => Err(why.clone()),
+            None => Err("it is being changed just now".to_owned()),
+        };
+        About { standing, chosen: versions.chosen(id).is_some_and(|chosen| chosen == version) }
+    }
+
+    async fn verify(&self, file: DriverFile, occasion: Occasion) -> Result<Verified, String> {
+        let (policy, runtime, bounds) = (self.policy(), self.runtime.clone(), self.bounds.clone());
+        blocking(move || policy.verify(&runtime, &bounds, file, occasion)).await
+    }
+
+    async fn load(&self, wasm: Vec<u8>) -> Result<Driver, String> {
+        let (runtime, bounds) = (self.runtime.clone(), self.bounds.clone());
+        blocking(move || runtime.load(&wasm, &bounds).map_err(|error| words(&error))).await
+    }
+
+    fn policy(&self) -> Policy {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn believe(&self, publishers: Vec<Publisher>) {
+        self.policy.write().unwrap_or_else(PoisonError::into_inner).publishers = publishers;
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Versions<Ready>> {
         self.versions.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Versions<Driver>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Versions<Ready>> {
         self.versions.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn file(&self, digest: &str) -> PathBuf {
-        self.folder.join(format!("{digest}.wasm"))
     }
 
     async fn tell_refused(&self, why: &str) {
@@ -297,13 +263,8 @@ impl Drivers {
     }
 }
 
-/// The whole chain of an error in one line: each level says something of its own.
-fn words(error: &LoadError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
+/// Compiling takes a core for a while, and is nothing for the threads that serve sockets.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err("loading it failed in the host; please report this".to_owned()))
 }

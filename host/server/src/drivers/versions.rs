@@ -59,11 +59,6 @@ impl<D: Clone> Versions<D> {
         self.choices.get(id).cloned().or_else(newest)
     }
 
-    /// Whether that was chosen, and is not the newest by itself.
-    pub fn is_explicit(&self, id: &str) -> bool {
-        self.choices.contains_key(id)
-    }
-
     /// How a version is: none where it is not installed, else what runs it, or why it is not run.
     pub fn state(&self, id: &str, version: &str) -> Option<&Result<D, String>> {
         self.of.get(id)?.get(&number(version))
@@ -130,7 +125,7 @@ mod tests {
         versions.choose("acme/x", "1.9.0");
         assert_eq!((find(&versions, "acme/x"), find(&versions, "acme/x@1.10.0")), (Ok("old"), Ok("new")));
         versions.remove("acme/x", "1.9.0");
-        assert_eq!((find(&versions, "acme/x"), versions.is_explicit("acme/x")), (Ok("new"), false));
+        assert_eq!(find(&versions, "acme/x"), Ok("new"));
     }
 
     #[test]

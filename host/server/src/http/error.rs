@@ -102,7 +102,7 @@ impl From<DriverError> for ApiError {
         match error {
             DriverError::Store(error) => error.into(),
             DriverError::Refused(_) => Self::refused(error.to_string()),
-            DriverError::Unknown(_) => Self::not_found(error.to_string()),
+            DriverError::Unknown(_) | DriverError::NoPublisher { .. } => Self::not_found(error.to_string()),
             DriverError::InUse { .. } => Self::conflict(error.to_string()),
             DriverError::Keep { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, error.to_string()),
         }

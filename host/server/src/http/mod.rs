@@ -11,6 +11,7 @@ mod extract;
 mod jobs;
 mod listener;
 mod printers;
+mod publishers;
 mod readers;
 mod site;
 mod swap;
@@ -30,11 +31,13 @@ pub use self::{
     captures::CaptureBody,
     card::{ConvertBody, Converted, converted},
     devices::DeviceView,
+    drivers::{DriverView, InstallQuery, SIGNATURE},
     error::{ApiError, ErrorBody},
     events::EventQuery,
     jobs::{JobQuery, ReleaseBody},
     listener::{ListenerLimits, Requests, bind, serve},
     printers::PrinterView,
+    publishers::{PublisherChanged, TrustBody},
     readers::{Callback, CommandBody, ReaderView, RotateBody, Rotated},
     site::{Applied, ApplyQuery},
 };
@@ -79,6 +82,8 @@ pub fn router(host: Arc<Host>) -> Router {
             "/api/v1/driver",
             get(drivers::list).post(drivers::install).layer(DefaultBodyLimit::max(largest_driver.saturating_add(1))),
         )
+        .route("/api/v1/publisher", get(publishers::list).post(publishers::trust))
+        .route("/api/v1/publisher/{vendor}/{key}", delete(publishers::withdraw))
         .route("/api/v1/driver/{vendor}/{name}", get(drivers::show).delete(drivers::remove))
         .route("/api/v1/driver/{vendor}/{name}/swap", get(swap::show).post(swap::start).delete(swap::call_off))
         .method_not_allowed_fallback(async || {

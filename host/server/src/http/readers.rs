@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     calls::CallsError,
+    drivers::Standing,
     host::Host,
     sessions::{Command, ReaderStatus},
 };
@@ -29,6 +30,9 @@ pub struct ReaderView {
     #[serde(flatten, deserialize_with = "shown")]
     pub spec: Reader,
     pub status: Option<ReaderStatus>,
+    /// On whose word its driver runs; none where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver_standing: Option<Standing>,
     /// What is unsafe about how it is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
@@ -104,7 +108,8 @@ fn view(host: &Host, spec: &Reader) -> ReaderView {
     // A token is secret; that there is one is not.
     spec.token = spec.token.map(|_| Token::hidden());
     let warning = host.services.calls.warning().filter(|_| calls_over_http(host, &spec)).map(str::to_owned);
-    ReaderView { status: host.sessions.status(&spec.name), spec, warning }
+    let driver_standing = host.services.drivers.standing_of(&spec.driver);
+    ReaderView { status: host.sessions.status(&spec.name), spec, driver_standing, warning }
 }
 
 pub(super) async fn command(
