@@ -64,7 +64,8 @@ pub(crate) fn manifest() -> Manifest {
         HTTP,
         "SpringCore, JSON over HTTP",
         "SpringCard readers in Smart Reader mode that are an HTTP client (registers 02C0 = 14 and 02A0 = 00xxxx02xx; server in \
-         0290, path in 0291, keep-alive in 0292). They speak plain HTTP only: use it in a network of its own.",
+         0290, path in 0291, keep-alive in 0292). They speak plain HTTP only: set plain = true, and use it in a \
+         network of its own.",
     )
     .transport(Transport::Http(Vec::new()));
     let http = lights(http).setting(
@@ -242,8 +243,8 @@ fn command(settings: Settings<'_>, key: &str) -> Result<Option<String>, Fault> {
 fn unreachable(callback: &str) -> Option<&'static str> {
     if callback.starts_with("https:") {
         return Some(
-            "the address for this reader is HTTPS, and SpringCore readers speak plain HTTP only: allow plain HTTP on the \
-             listener for readers",
+            "the address for this reader is HTTPS, and SpringCore readers speak plain HTTP only: set plain = true at \
+             this reader, and plain_listen in [readers] of cardinal.toml",
         );
     }
     let path = callback.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);

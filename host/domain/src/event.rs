@@ -81,7 +81,7 @@ kinds! {
     ReaderMisconfigured "reader.misconfigured" Error "The reader cannot be run as it is configured; the message says what to change."
     ReaderThrottled   "reader.throttled"    Warning "The reader sends more than is taken from one reader; the host reads more slowly from it until the flood is over."
     ReaderRotated     "reader.rotated"      Info    "A reader's callback address has another secret; the one before is good until the overlap ends."
-    CallRefused       "call.refused"        Warning "An HTTP call to the readers' listener was refused: it shows no secret in use, or comes from another address than its reader's. Once a minute for an address."
+    CallRefused       "call.refused"        Warning "An HTTP call to the readers' listener was refused: it shows no secret in use, or comes from another address than its reader's, or over plain HTTP although its reader is not configured so. Once a minute for an address."
     TerminalRefused   "terminal.refused"    Warning "A terminal that dialled a listening port was turned away: it is no reader's address, its token is wrong, or TLS failed. Once a minute for an address."
     ReaderUnthrottled "reader.unthrottled"  Info    "The flood of a reader that was throttled is over."
     DriverFault       "driver.fault"        Error   "A driver ended a session with a fault of its own."

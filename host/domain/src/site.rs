@@ -235,6 +235,10 @@ pub struct Reader {
     /// For HTTP, where the driver fetches over TLS: the one certificate that the reader has. None: nothing is fetched over TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Fingerprint>,
+    /// For HTTP: whether it calls over plain HTTP, for readers that cannot speak TLS. Whoever is on the way then reads its cards
+    /// and can call in its name.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub plain: bool,
     /// The device it stands at.
     pub device: DeviceName,
     /// Whether it is in use.

@@ -169,6 +169,9 @@ pub fn check(drivers: &Drivers, config: &Config, spec: &Reader) -> Result<Prepar
     if spec.certificate.is_some() && transport.name() != "http" {
         return Err("certificate says something only where a reader is reached over HTTP; remove it".to_owned());
     }
+    if spec.plain && transport.name() != "http" {
+        return Err("plain = true is for readers that call us over HTTP (transport = \"http\"); remove it".to_owned());
+    }
     let way = match (transport, spec.listen) {
         (Transport::Dial(_), Some(_)) => {
             return Err("listen says something only with transport = \"listen\"; remove it, or add that".to_owned());

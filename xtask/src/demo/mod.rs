@@ -189,7 +189,7 @@ fn site_text(terminal: SocketAddr) -> String {
     let dialled = include_str!("../../../examples/site.toml").replace("127.0.0.1:7778", &terminal.to_string());
     format!(
         "{dialled}\n[[reader]]\nname = \"{CALLER}\"\ndriver = \"cardinal/springcore\"\nmode = \"springcore-http\"\n\
-         address = \"127.0.0.1\"\ndevice = \"floor-2-east\"\n"
+         plain = true\naddress = \"127.0.0.1\"\ndevice = \"floor-2-east\"\n"
     )
 }
 
