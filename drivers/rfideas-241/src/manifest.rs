@@ -44,7 +44,7 @@ pub(crate) fn manifest() -> Manifest {
         "rfideas-241-client",
         "RFIDeas 241 (Client Mode)",
         "RF IDeas Ethernet 241 readers with firmware 2.04 or later, which Cardinal configures over HTTP and which call it by \
-         HTTPS with each card. Give the reader's address and no port. The names of the reader's pages and parameters are \
+         HTTPS with each card. Give the reader's address, and a port only where it is another than 80 or 443. The names of the reader's pages and parameters are \
          assumed, not verified on hardware: they are settings, and docs/rfideas-241.md tells how to adapt them.",
     )
     .transport(Transport::Http(vec![80, 443]));
@@ -87,7 +87,7 @@ fn asking(mode: Mode) -> Mode {
     mode.setting(
         Setting::boolean("tls")
             .title("Ask by HTTPS")
-            .help("Whether the reader is configured and checked by HTTPS, on port 443, instead of HTTP on port 80.")
+            .help("Whether the reader is configured and checked by HTTPS, on port 443, instead of HTTP on port 80. A port in the reader's address stands for both.")
             .default("false"),
     )
     .setting(

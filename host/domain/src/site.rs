@@ -220,7 +220,8 @@ pub struct Reader {
     /// `dial`, `listen` or `http`. None: the mode's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<String>,
-    /// The reader's address: `host[:port]` to dial; the IP address it calls from, to listen; the host alone for HTTP.
+    /// The reader's address: `host[:port]` to dial; the IP address it calls from, to listen; `host[:port]` for HTTP, where a
+    /// port stands for all ports of the mode.
     pub address: String,
     /// To listen: our own address and port, such as `0.0.0.0:7778`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
