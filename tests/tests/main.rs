@@ -29,6 +29,7 @@ mod queues;
 mod restart;
 mod rfideas_241;
 mod sessions;
+mod simulators;
 mod springcore;
 mod swipe;
 mod tls;
