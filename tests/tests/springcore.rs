@@ -82,9 +82,9 @@ async fn calling() -> (Host, HttpReader) {
     let springcore =
         of_driver("cardinal/springcore", "springcore-http", "r", nobody, "").replace("127.0.0.1:1", "127.0.0.1");
     let plainly = springcore.replace("[reader.link]", "plain = true\n[reader.link]");
-    // Without it there is no address for it, and its page says what to do.
+    // Without it there is no address for it, and it is told what to do.
     host.apply(&(site.clone() + &springcore)).await;
-    let trouble = host.api().reader_until("r", "in trouble", |reader| !reader.reason.is_empty()).await.reason;
+    let trouble = host.api().event(EventKind::ReaderUnreachable).await.body.message;
     assert!(trouble.contains("needs plain = true"), "{trouble}");
     host.apply(&(site + &plainly)).await;
     host.api().online("r").await;
