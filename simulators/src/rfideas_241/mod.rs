@@ -3,6 +3,7 @@
 //! Its pages ([`pages`](self)) and the names in them are assumed, like those of the driver's default profile. It calls the
 //! address it was configured with, from its own address, once or (as real readers are said to) again where no answer comes.
 
+mod hosted;
 mod pages;
 mod record;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+pub use hosted::Pages;
 pub use pages::Configuration;
 pub use record::{Event, Record, WaitError};
 pub use trouble::Trouble;
