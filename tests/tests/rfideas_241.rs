@@ -87,7 +87,7 @@ async fn a_reader_is_configured_calls_with_each_card_and_is_repaired() {
     assert_eq!(reader.tap(UNKNOWN).await.unwrap().status, 403);
 
     let (events, log) = (host.cli("event list --json --limit 10000").await.ok(), host.log());
-    for hidden in [&old, &secret(&reader), CARD, UNKNOWN] {
+    for hidden in [old.as_str(), &secret(&reader), CARD, UNKNOWN] {
         assert!(!events.contains(hidden) && !log.contains(hidden), "{hidden} stands in the events or the log");
     }
 }
