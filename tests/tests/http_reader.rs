@@ -2,12 +2,19 @@
 //!
 //! The driver is the guest `caller`, whose reader says by a call's path what is to happen.
 
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
 use cardinal_domain::event::{Event, EventKind};
 use cardinal_tests::{
     document,
     host::Host,
     http_reader::{HttpReader, free_address},
-    ipp_client, program,
+    ipp_client,
+    process::Process,
+    program,
     site::{SIGNS, folder_site, of_driver, reader},
     terminal::listening,
     wait,
@@ -212,6 +219,102 @@ async fn a_session_that_is_stopped_gives_every_verdict_first() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_told_to_end_answers_every_call_that_is_open() {
+    let (mut host, reader) = host_and_reader(&[]).await;
+    let stop = async {
+        logged(&host, 0, "a call waits for the end").await;
+        logged(&host, 0, "a call is not answered").await;
+        host.terminate().await
+    };
+    let (answered, forgotten, stopped) = tokio::join!(reader.calls("/bye"), reader.calls("/never"), stop);
+    assert_eq!(answered, (200, "bye".to_owned()));
+    assert_eq!(forgotten.0, 503, "its driver had nothing to say, and nobody hangs");
+    assert!(stopped.success(), "{stopped}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_and_the_session_goes_on() {
+    let (host, reader) = host_and_reader(&[]).await;
+    let body = |length: usize| reader.posts("/now", vec![b'x'; length]);
+    let (status, said) = body(256 << 10).await;
+    assert_eq!((status, said.len()), (201, "POST ".len() + (256 << 10)));
+    for too_large in [(256 << 10) + 1, 1 << 20] {
+        assert_eq!(body(too_large).await, (413, String::new()));
+    }
+    assert_eq!(reader.posts("/now", b"swipe".to_vec()).await, (201, "POST swipe".to_owned()));
+    assert_eq!(host.api().reader("r").await.connects, 1);
+}
+
+/// A key and a certificate for it, made and signed by itself, in the host's folder.
+fn certificate(host: &Host) -> (String, String) {
+    let [key, certificate] =
+        ["reader.key", "reader.pem"].map(|name| host.folder().join(name).to_str().unwrap().to_owned());
+    let mut command = Command::new(program::theirs("openssl"));
+    command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "20", "-subj", "/CN=reader"]);
+    let output = command.args(["-keyout", &key, "-out", &certificate]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    (key, certificate)
+}
+
+#[tokio::test]
+async fn over_tls_a_fetch_goes_to_the_reader_that_has_the_pinned_certificate_and_to_no_other() {
+    let (host, mut reader) = host_and_reader(&[]).await;
+    let (key, certificate) = certificate(&host);
+    let at = format!("{}:18443", reader.address());
+    let mut command = Command::new(program::theirs("openssl"));
+    command.args(["s_server", "-www", "-quiet", "-accept", &at, "-key", &key, "-cert", &certificate]);
+    let _server = Process::start("openssl", &mut command, &host.folder().join("s_server.log"));
+    wait::until("its pages", async || tokio::net::TcpStream::connect(&at).await.ok()).await;
+    let probe = async |words: &str| {
+        let now = host.api().now().await;
+        host.cli("reader command r probe path=/ tls=true port=18443").await.ok();
+        let said = logged(&host, now, "probe /:").await.body.message;
+        assert!(said.contains(words), "{said}");
+        said
+    };
+    // What the error says to do is what helps.
+    let said = probe("tls: ").await;
+    let pin = said.split_once("certificate=").unwrap().1.trim_end_matches('`').to_owned();
+    host.cli(&format!("reader set r certificate={pin}")).await.ok();
+    reader.callback(2).await;
+    probe("probe /: 200 with ").await;
+    host.cli(&format!("reader set r certificate=sha256:{}", "0".repeat(64))).await.ok();
+    reader.callback(3).await;
+    probe("not the pinned one").await;
+}
+
+#[tokio::test]
+async fn a_new_certificate_of_the_host_leaves_the_connections_of_readers_alone() {
+    let (host, mut reader) = host_and_reader(&[]).await;
+    let callback = reader.callback(1).await;
+    let (server, path) = callback.strip_prefix("https://").unwrap().split_once('/').unwrap();
+    let from = format!("{}:0", reader.address());
+    let shown = || {
+        let mut command = Command::new(program::theirs("openssl"));
+        let output = command.args(["s_client", "-connect", server]).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let (_, certificate) = said.split_once("-----BEGIN CERTIFICATE-----").unwrap();
+        certificate.split_once("-----END").unwrap().0.to_owned()
+    };
+    let before = shown();
+    let log = host.folder().join("standing.log");
+    let mut command = Command::new(program::theirs("openssl"));
+    command.args(["s_client", "-quiet", "-no_ign_eof", "-connect", server, "-bind", &from]);
+    let output = std::fs::File::create(&log).unwrap();
+    let mut standing = Process::start_with("openssl", &mut command, &log, output.into(), Stdio::piped());
+    let mut ask = async |times: usize| {
+        standing.input().write_all(format!("GET /{path}/now HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+        wait::until("an answer", async || (standing.said().matches("HTTP/1.1 201").count() == times).then_some(()))
+            .await;
+    };
+    ask(1).await;
+    host.cli("tls renew").await.ok();
+    host.api().event(EventKind::TlsReloaded).await;
+    assert_ne!(shown(), before);
+    ask(2).await;
+}
+
+#[tokio::test]
 async fn bytes_have_no_way_over_http_and_that_is_told_once() {
     let (host, reader) = host_and_reader(&[]).await;
     for _ in 0..2 {
@@ -249,10 +352,15 @@ async fn a_device_shows_the_trouble_of_its_reader() {
 async fn what_does_not_fit_a_reader_over_http_is_refused() {
     let (host, terminal) = tokio::join!(host(&[]), listening());
     let refused = async |readers: String| host.apply_with(&(folder_site() + &readers), &[]).await.refused();
-    let error = refused(spec("r", "10.0.0.21:80")).await;
-    assert!(error.contains("write \"10.0.0.21\" alone"), "{error}");
+    let error = refused(spec("r", "10.0.0.21:0")).await;
+    assert!(error.contains("it may be 1 to 65535"), "{error}");
     let error = refused(spec("a", "10.0.0.21") + &spec("b", "10.0.0.21")).await;
     assert!(error.contains("have the same address 10.0.0.21"), "{error}");
+    let error = refused(spec("a", "10.0.0.21") + &spec("b", "10.0.0.21:18443")).await;
+    assert!(error.contains("have the same address 10.0.0.21, and port 18443 both"), "{error}");
+    let error =
+        refused(reader("r", terminal.address(), SIGNS).replace("[reader.link]", "plain = true\n[reader.link]")).await;
+    assert!(error.contains("plain = true is for readers that call us over HTTP"), "{error}");
     let error = refused(spec("r", "10.0.0.21").replace("[reader.link]", "tls = true\n[reader.link]")).await;
     assert!(error.contains("tls = true says something only"), "{error}");
     let pin = format!("certificate = \"sha256:{}\"\n[reader.link]", "0".repeat(64));

@@ -32,6 +32,7 @@ mod recorder;
 mod restart;
 mod rfideas_241;
 mod sessions;
+mod simulators;
 mod springcore;
 mod swap;
 mod swipe;

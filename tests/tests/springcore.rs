@@ -81,7 +81,13 @@ async fn calling() -> (Host, HttpReader) {
     let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let springcore =
         of_driver("cardinal/springcore", "springcore-http", "r", nobody, "").replace("127.0.0.1:1", "127.0.0.1");
-    host.apply(&(site + &springcore)).await;
+    let plainly = springcore.replace("[reader.link]", "plain = true\n[reader.link]");
+    // Without it there is no address for it, and it is told what to do.
+    host.apply(&(site.clone() + &springcore)).await;
+    let trouble = host.api().event(EventKind::ReaderUnreachable).await.body.message;
+    assert!(trouble.contains("needs plain = true"), "{trouble}");
+    host.apply(&(site + &plainly)).await;
+    host.api().online("r").await;
     let url = host.cli("reader callback r").await.ok();
     let reader = HttpReader::new(HttpSettings::new(url.trim())).unwrap();
     (host, reader)

@@ -4,12 +4,12 @@ use anyhow::Result;
 
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use crate::{drivers, fuzz, process, setup};
+use crate::{demo, drivers, fuzz, process, setup};
 
 /// Sets up, then checks format, lints and every test. Stops at the first step that fails.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let cargo = |arguments: &[&str]| process::run(workspace.cargo().args(arguments));
-    let mut steps = Steps::new(7);
+    let mut steps = Steps::new(8);
     steps.run("programs that the tests talk to", setup::run)?;
     steps.run("format", || cargo(&["fmt", "--all", "--check"]))?;
     steps.run("drivers", || drivers::build(workspace, &[]))?;
@@ -17,6 +17,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     // Programs before tests: end-to-end tests start `cardinal` and `cardinal-simulator` from the target folder. All
     // targets in one go, so that the tests find every crate compiled with the same features.
     steps.run("build", || cargo(&["build", "--workspace", "--all-targets"]))?;
+    steps.run("the demo", || demo::check(workspace))?;
     steps.run("tests", || cargo(&["test", "--workspace"]))?;
     steps.run("fuzzing, briefly", || fuzz::run(workspace, None, fuzz::Reach::Same))?;
     println!("\nAll steps passed in {}.", steps.elapsed());

@@ -1,6 +1,7 @@
 //! What became of a request to the reader: a page, or what is wrong in words that say what to do.
 //!
-//! Never what the reader answered, nor the host's own message: either may hold the address that the reader calls.
+//! Never what the reader answered: it may hold the address that the reader calls. Of the host's own messages only the one
+//! about TLS is passed on: it names the certificate that the reader showed, and how to pin it.
 
 use cardinal_sdk::{Fault, Response};
 
@@ -8,10 +9,12 @@ use crate::options::Options;
 
 /// The longest answer that is looked at, in bytes: a configuration page is far shorter, and searching costs time.
 const LONGEST_PAGE: usize = 64 * 1024;
+/// The most of the host's message about TLS that is passed on, in characters: a reason has 500 at most.
+const LONGEST_WORDS: usize = 340;
 
 /// The text of the answer.
 pub(crate) fn page(outcome: Result<Response, Fault>, options: &Options) -> Result<String, String> {
-    let response = outcome.map_err(|fault| failed(&fault.code, options))?;
+    let response = outcome.map_err(|fault| failed(&fault, options))?;
     match response.status {
         200..=299 => {}
         300..=399 => {
@@ -49,13 +52,19 @@ pub(crate) fn page(outcome: Result<Response, Fault>, options: &Options) -> Resul
     Ok(page)
 }
 
-fn failed(code: &str, options: &Options) -> String {
-    match code {
+fn failed(fault: &Fault, options: &Options) -> String {
+    match fault.code.as_str() {
         "refused" => {
             "the reader takes no connection: is it switched on, its address right, and is it in client mode?".to_owned()
         }
         "timeout" => "the reader does not answer in time: is it switched on, and is its address right?".to_owned(),
-        "tls" if options.tls => "no HTTPS with the reader: it may want plain HTTP, then leave `tls` out".to_owned(),
+        "tls" if options.tls => {
+            let words: String = fault.message.chars().take(LONGEST_WORDS).collect();
+            // Where the reader showed a certificate it speaks TLS, and the host says what to do.
+            let advice =
+                if words.contains("certificate") { "" } else { "; it may want plain HTTP, then leave `tls` out" };
+            format!("no HTTPS with the reader: {words}{advice}")
+        }
         "too-large" => endless(),
         "lost" => "the connection broke before the answer was whole: is the network well?".to_owned(),
         other => format!("the request failed ({other}): look at the host's log"),

@@ -78,7 +78,10 @@ impl Driver for RfIdeas241 {
                 self.fingerprint = self.options.fingerprint;
                 self.rounds.changed(&self.options, out);
             }
-            Input::Timer(SWIPES_TIMER) => self.swipes.forget(now),
+            Input::Timer(SWIPES_TIMER) => {
+                self.swipes.forget(now);
+                self.forget_later(now, out);
+            }
             Input::Fetched(fetched) => self.rounds.fetched(now, fetched, &self.options, out),
             Input::Called(call) => self.called(now, &call, out),
             Input::CallEnded(call) => self.swipes.call_ended(call),
@@ -89,12 +92,12 @@ impl Driver for RfIdeas241 {
         Ok(())
     }
 
-    /// Not while a card is held: cards are not saved. That is until its verdict and `same_swipe_ms` longer.
+    /// Not while a card is held: cards are not saved. That is until its verdict and for up to `same_swipe_ms` longer.
     fn save(&self) -> Option<Vec<u8>> {
         if self.rounds.is_busy() || !self.swipes.is_empty() {
             return None;
         }
-        let saver = Saver::new(1).number(self.fingerprint).number(self.swipes.last);
+        let saver = Saver::new(2).number(self.fingerprint).number(self.swipes.last);
         let saver = self.quiet_until.iter().fold(saver, |saver, until| saver.number(*until));
         Some(self.rounds.save(saver).finish())
     }
@@ -102,7 +105,7 @@ impl Driver for RfIdeas241 {
 
 impl RfIdeas241 {
     fn load(&mut self, saved: &[u8]) -> Result<(), Fault> {
-        let mut loader = Loader::new(saved, 1)?;
+        let mut loader = Loader::new(saved, 2)?;
         self.fingerprint = loader.number()?;
         self.swipes = Swipes::new(loader.number()?);
         for until in &mut self.quiet_until {
@@ -154,12 +157,19 @@ impl RfIdeas241 {
     fn decided(&mut self, now: Millis, verdict: &Verdict, out: &mut Outputs) {
         let answer = self.options.answer_to(&verdict.code, &verdict.message);
         let until = now.saturating_add(self.options.same_swipe);
-        let Some(calls) = self.swipes.decided(now, verdict.swipe, &answer, until) else { return };
-        for call in calls {
+        // One that is not known may have done anything.
+        let did_something = !matches!(verdict.code.as_str(), "nothing-held" | "unknown-card" | "denied" | "failed");
+        let decided = self.swipes.decided(now, verdict.swipe, (&answer, did_something), until);
+        for call in decided.unwrap_or_default() {
             out.answer(call, answer.clone());
         }
-        if self.options.same_swipe > 0 {
-            out.set_timer(SWIPES_TIMER, self.options.same_swipe);
+        self.forget_later(now, out);
+    }
+
+    /// Held cards keep the session from sleeping: see [`Self::save`].
+    fn forget_later(&self, now: Millis, out: &mut Outputs) {
+        if let Some(at) = self.swipes.forgotten_at() {
+            out.set_timer(SWIPES_TIMER, at.saturating_sub(now));
         }
     }
 

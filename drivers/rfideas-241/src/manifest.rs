@@ -44,7 +44,7 @@ pub(crate) fn manifest() -> Manifest {
         "rfideas-241-client",
         "RFIDeas 241 (Client Mode)",
         "RF IDeas Ethernet 241 readers with firmware 2.04 or later, which Cardinal configures over HTTP and which call it by \
-         HTTPS with each card. Give the reader's address and no port. The names of the reader's pages and parameters are \
+         HTTPS with each card. Give the reader's address, and a port only where it is another than 80 or 443. The names of the reader's pages and parameters are \
          assumed, not verified on hardware: they are settings, and docs/rfideas-241.md tells how to adapt them.",
     )
     .transport(Transport::Http(vec![80, 443]));
@@ -87,7 +87,7 @@ fn asking(mode: Mode) -> Mode {
     mode.setting(
         Setting::boolean("tls")
             .title("Ask by HTTPS")
-            .help("Whether the reader is configured and checked by HTTPS, on port 443, instead of HTTP on port 80.")
+            .help("Whether the reader is configured and checked by HTTPS, on port 443, instead of HTTP on port 80, where the address it is to call and `password` travel in clear. HTTPS needs the reader's `certificate`. A port in the reader's address stands for both.")
             .default("false"),
     )
     .setting(
@@ -152,8 +152,8 @@ fn firmware(mode: Mode) -> Mode {
     .setting(
         Setting::text("version_pattern")
             .title("Version pattern")
-            .help(&format!("Regular expression whose first group is the firmware version in the answer to `version_request`. {ASSUMED}"))
-            .default(r"(?i)firmware[^0-9]*([0-9]+(?:\.[0-9A-Za-z]+)*)"),
+            .help(&format!("Regular expression whose first group is the firmware version in the answer to `version_request`; by default the first number with a dot behind the word firmware on the same line. {ASSUMED}"))
+            .default(r"(?i)firmware[^\r\n]*?([0-9]+(?:\.[0-9]+[0-9A-Za-z]*)+)"),
     )
     .setting(
         Setting::text("minimum_firmware")
@@ -186,7 +186,7 @@ fn calling(mode: Mode) -> Mode {
     .setting(
         Setting::milliseconds("same_swipe_ms")
             .title("Same swipe")
-            .help("A card that is sent again before it is decided, or up to this many milliseconds after, is the same swipe: it gets the same answer, and nothing is released twice. At most 60000; 0: every call is a swipe.")
-            .default("2000"),
+            .help("A card that is sent again before it is decided, or up to this many milliseconds after, is the same swipe: it gets the same answer, and nothing is released twice. Must be longer than the reader waits for an answer before it calls again, with all its repeats. Once `nothing-held`, `unknown-card`, `denied` or `failed` was answered, 2 seconds at most. At most 60000; 0: every call is a swipe.")
+            .default("25000"),
     )
 }

@@ -36,7 +36,8 @@ pub(crate) struct Options {
     replies: Vec<(&'static str, Reply)>,
     bad_call: Reply,
     answer_type: String,
-    /// Differs where the reader is to be configured otherwise. Of 32 bits, so that it gives nothing away of the address.
+    /// Differs where the reader is to be asked or configured otherwise. Of 32 bits, so that it gives nothing away of the
+    /// address or the password.
     pub(crate) fingerprint: u32,
 }
 
@@ -73,7 +74,7 @@ impl Options {
         Ok(Self {
             tls: settings.boolean("tls")?,
             authorization: authorization(settings)?,
-            fingerprint: fingerprint(&configure, &patterns),
+            fingerprint: fingerprint(settings, &configure, &patterns),
             configure,
             check: request("check_request", settings.text("check_request")?)?,
             check_patterns: patterns.iter().map(|text| pattern("check_pattern", text)).collect::<Result<_, _>>()?,
@@ -184,13 +185,28 @@ fn pattern(key: &str, text: &str) -> Result<Regex, Fault> {
     Regex::new(text).map_err(|error| invalid(key, &format!("is no regular expression: {error}")))
 }
 
-/// FNV-1a over everything that decides how a reader is configured.
-fn fingerprint(configure: &[Request], patterns: &[String]) -> u32 {
+/// The settings beside requests and patterns that decide how and when a reader is asked and configured.
+const ASKING: [&str; 10] = [
+    "tls",
+    "user",
+    "password",
+    "check_request",
+    "login_pattern",
+    "check_seconds",
+    "retry_seconds",
+    "version_request",
+    "version_pattern",
+    "minimum_firmware",
+];
+
+/// FNV-1a over everything that decides how a reader is asked and configured.
+fn fingerprint(settings: Settings<'_>, configure: &[Request], patterns: &[String]) -> u32 {
     let requests = configure.iter().flat_map(|request| {
         let query = request.query.iter().flat_map(|pair| [pair.key.as_str(), pair.value.as_str()]);
         std::iter::once(request.path.as_str()).chain(query)
     });
-    let texts = requests.chain(patterns.iter().map(String::as_str));
+    let asking = ASKING.iter().map(|key| settings.get(key).unwrap_or_default());
+    let texts = requests.chain(patterns.iter().map(String::as_str)).chain(asking);
     let bytes = texts.flat_map(|text| text.bytes().chain([0xff])); // no text has this byte: it ends one
     bytes.fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -4,6 +4,7 @@
 //! growing pause where it is not. Owns the reader's status.
 
 use cardinal_sdk::{
+    Output, Pair, Status,
     prelude::*,
     state::{Loader, Saver},
 };
@@ -29,6 +30,10 @@ pub(crate) struct Rounds {
     firmware: (String, bool),
     /// A check passed in this session: where a later one does not, the configuration changed.
     configured: bool,
+    /// It changed, and the operator was not told yet: a repair may take several rounds.
+    drifted: bool,
+    /// The operator was told that the reader's pages are asked in clear.
+    told_clear: bool,
     /// Health and reason as last told.
     told: (String, String),
     quiet_until: Millis,
@@ -37,8 +42,10 @@ pub(crate) struct Rounds {
 /// What the awaited answer is for.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Version,
-    Check,
+    /// The firmware, before the reader is configured or else checked.
+    Version { configures: bool },
+    /// The configuration. Whether the firmware was read in this same round: else it may be another reader by now.
+    Check { read_firmware: bool },
     /// This one of the configuration requests, from 0.
     Configure(usize),
     /// The check after them.
@@ -54,6 +61,8 @@ impl Rounds {
             firmware_known: false,
             firmware: (String::new(), true),
             configured: false,
+            drifted: false,
+            told_clear: false,
             told: (String::new(), String::new()),
             quiet_until: 0,
         }
@@ -75,6 +84,8 @@ impl Rounds {
             .text(&self.told.0)
             .text(&self.told.1)
             .number(self.quiet_until)
+            .flag(self.drifted)
+            .flag(self.told_clear)
     }
 
     pub(crate) fn load(loader: &mut Loader<'_>) -> Result<Self, Fault> {
@@ -87,6 +98,9 @@ impl Rounds {
             configured: loader.flag()?,
             told: (loader.text()?.to_owned(), loader.text()?.to_owned()),
             quiet_until: loader.number()?,
+            // Not in the first version of the state.
+            drifted: loader.version() > 1 && loader.flag()?,
+            told_clear: loader.version() > 1 && loader.flag()?,
         })
     }
 
@@ -96,22 +110,28 @@ impl Rounds {
             return;
         }
         match &options.version {
-            Some(version) if !self.firmware_known => self.ask(Step::Version, version, options, out),
-            _ => self.ask(Step::Check, &options.check, options, out),
+            Some(version) if !self.firmware_known => {
+                self.ask(Step::Version { configures: false }, version, options, out);
+            }
+            _ => self.ask(Step::Check { read_firmware: false }, &options.check, options, out),
         }
     }
 
-    /// Configures the reader even where it is as it should be, unless a round is under way. One whose firmware is not known
-    /// to be new enough gets a round instead.
+    /// Configures the reader even where it is as it should be, unless a round is under way. Its firmware is read first.
     pub(crate) fn configure(&mut self, options: &Options, out: &mut Outputs) {
         if self.is_busy() {
             return;
         }
         self.configured = false;
-        if self.firmware_known || options.version.is_none() {
-            self.send(0, options, out);
-        } else {
-            self.begin(options, out);
+        self.read_and_send(options, out);
+    }
+
+    /// Sends the configuration requests once the firmware is known to be new enough: the reader may have been replaced since
+    /// it was read.
+    fn read_and_send(&mut self, options: &Options, out: &mut Outputs) {
+        match &options.version {
+            Some(version) => self.ask(Step::Version { configures: true }, version, options, out),
+            None => self.send(0, options, out),
         }
     }
 
@@ -140,17 +160,29 @@ impl Rounds {
     ) -> Result<(), String> {
         let page = answers::page(outcome, options).map_err(|why| format!("{}: {why}", step.doing(options)))?;
         match step {
-            Step::Version => {
+            Step::Version { configures } => {
                 self.check_firmware(&page, options)?;
-                self.ask(Step::Check, &options.check, options, out);
+                if configures {
+                    self.send(0, options, out);
+                } else {
+                    self.ask(Step::Check { read_firmware: true }, &options.check, options, out);
+                }
             }
-            Step::Check => match missing(&page, options) {
-                None => self.passed("online", "", options, out),
-                Some(_) => self.send(0, options, out),
+            Step::Check { read_firmware } => match missing(&page, options) {
+                None => self.passed(now, options, out),
+                Some(_) => {
+                    self.drifted |= self.configured;
+                    if read_firmware { self.send(0, options, out) } else { self.read_and_send(options, out) }
+                }
             },
             Step::Configure(index) => self.send(index.saturating_add(1), options, out),
             Step::Recheck => match missing(&page, options) {
-                None => self.repaired(now, options, out),
+                None => {
+                    if !self.configured {
+                        out.log("info", "the reader was configured");
+                    }
+                    self.passed(now, options, out);
+                }
                 Some(place) if options.configure.is_empty() => {
                     return Err(format!(
                         "the reader is not configured as it should be: pattern {place} of `check_pattern` is not found, and \
@@ -210,45 +242,48 @@ impl Rounds {
         out.fetch(fetch);
     }
 
-    fn repaired(&mut self, now: Millis, options: &Options, out: &mut Outputs) {
-        if !self.configured {
-            out.log("info", "the reader was configured");
-            return self.passed("online", "", options, out);
-        }
-        if now >= self.quiet_until {
-            self.quiet_until = now.saturating_add(BETWEEN_LOGS);
-            out.warn("the reader's configuration had changed; it was repaired");
-        }
-        // Until the next check, so that somebody sees it.
-        let reason =
-            "the configuration had changed: repaired. If this comes again, look who else configures this reader";
-        self.passed("degraded", reason, options, out);
-    }
-
-    fn passed(&mut self, health: &str, reason: &str, options: &Options, out: &mut Outputs) {
+    /// The reader is as it should be. What it took to get there is told now, however many rounds that were.
+    fn passed(&mut self, now: Millis, options: &Options, out: &mut Outputs) {
         self.configured = true;
         self.pause = FIRST_PAUSE;
-        self.tell(health, reason.to_owned(), out);
+        if std::mem::take(&mut self.drifted) {
+            if now >= self.quiet_until {
+                self.quiet_until = now.saturating_add(BETWEEN_LOGS);
+                out.warn("the reader's configuration had changed; it was repaired");
+            }
+            // Until the next check, so that somebody sees it.
+            let reason =
+                "the configuration had changed: repaired. If this comes again, look who else configures this reader";
+            self.tell("degraded", reason.to_owned(), options, out);
+        } else {
+            self.tell("online", String::new(), options, out);
+        }
         out.set_timer(ROUND_TIMER, options.check_every);
     }
 
     fn failed(&mut self, why: String, options: &Options, out: &mut Outputs) {
         // It may come back as another: restarted, updated, replaced.
         self.firmware_known = false;
-        self.tell("error", why, out);
+        self.tell("error", why, options, out);
         let pause = self.pause.min(options.longest_pause);
         out.set_timer(ROUND_TIMER, pause);
         self.pause = pause.saturating_mul(2).min(options.longest_pause);
     }
 
     /// Tells the operator how the reader is, unless that was told.
-    fn tell(&mut self, health: &str, reason: String, out: &mut Outputs) {
-        let known = self.told.0 == health && self.told.1 == reason;
+    fn tell(&mut self, health: &str, reason: String, options: &Options, out: &mut Outputs) {
+        let mut facts = Vec::new();
         if !self.firmware.1 {
             self.firmware.1 = true;
-            out.status(health, reason.as_str(), [("firmware", self.firmware.0.as_str())]);
-        } else if !known {
-            out.status(health, reason.as_str(), []);
+            facts.push(Pair::new("firmware", self.firmware.0.as_str()));
+        }
+        if self.told_clear == options.tls {
+            self.told_clear = !options.tls;
+            // An empty value takes the fact back.
+            facts.push(Pair::new("configured-over", if self.told_clear { "HTTP, in clear" } else { "" }));
+        }
+        if !facts.is_empty() || self.told.0 != health || self.told.1 != reason {
+            out.push(Output::Status(Status { health: health.to_owned(), reason: reason.clone(), facts }));
         }
         self.told = (health.to_owned(), reason);
     }
@@ -258,8 +293,8 @@ impl Step {
     /// What cannot be done where this step fails.
     fn doing(self, options: &Options) -> String {
         match self {
-            Self::Version => "cannot read the firmware version".to_owned(),
-            Self::Check | Self::Recheck => "cannot check the configuration".to_owned(),
+            Self::Version { .. } => "cannot read the firmware version".to_owned(),
+            Self::Check { .. } | Self::Recheck => "cannot check the configuration".to_owned(),
             Self::Configure(index) => {
                 format!("cannot configure (request {} of {})", index.saturating_add(1), options.configure.len())
             }

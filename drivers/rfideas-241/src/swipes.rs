@@ -1,8 +1,11 @@
 //! Which calls of the reader wait for which verdict.
 //!
 //! A reader that gets no answer in time calls again with the same card. That is one swipe: it gets one verdict, and each of
-//! its calls the same answer. Card numbers are held here alone, until shortly after their verdict; nothing here is saved
-//! or printed.
+//! its calls the same answer. Nothing in a call tells a repetition from a card that is shown anew, and nobody tells us
+//! whether an answer arrived. So a verdict that did something holds for long, and one that did nothing only until it was
+//! answered and a moment longer: to decide anew does no harm then, and may be what the person wants.
+//!
+//! Card numbers are held here alone, until some time after their verdict; nothing here is saved or printed.
 
 use cardinal_sdk::{Id, Millis, Response};
 
@@ -11,6 +14,9 @@ use cardinal_sdk::{Id, Millis, Response};
 const MOST_WAITING: usize = 64;
 /// How many decided swipes are known again: a reader's repeats are about the last one or two.
 const MOST_DECIDED: usize = 32;
+/// How long a verdict that did nothing holds once it was answered, in milliseconds: for readers that read a card twice while
+/// it is held to them.
+const MOMENT: Millis = 2_000;
 
 /// The swipes of a session.
 pub(crate) struct Swipes {
@@ -31,6 +37,17 @@ struct Decided {
     answer: Response,
     /// Until then the same card is the same swipe.
     until: Millis,
+    /// Jobs went out, or a device or a card changed: a repetition must not do that again.
+    did_something: bool,
+}
+
+impl Decided {
+    /// It was answered, though perhaps in vain.
+    fn answered(&mut self, now: Millis) {
+        if !self.did_something {
+            self.until = self.until.min(now.saturating_add(MOMENT));
+        }
+    }
 }
 
 /// What is to be done about a call with a card.
@@ -59,7 +76,8 @@ impl Swipes {
     pub(crate) fn called(&mut self, now: Millis, call: Id, card: String, joins: bool) -> Called {
         self.forget(now);
         if joins && let Some(swipe) = self.swipes.iter_mut().find(|swipe| swipe.card == card) {
-            if let Some(decided) = &swipe.decided {
+            if let Some(decided) = &mut swipe.decided {
+                decided.answered(now);
                 return Called::Decided(decided.answer.clone());
             }
             swipe.calls.push(call);
@@ -80,13 +98,23 @@ impl Swipes {
         }
     }
 
-    /// A swipe is decided; gives the calls that are to be answered so. Until `until` its repetitions are. None: no such
-    /// swipe waits.
-    pub(crate) fn decided(&mut self, now: Millis, id: Id, answer: &Response, until: Millis) -> Option<Vec<Id>> {
+    /// A swipe is decided; gives the calls that are to be answered so. Its repetitions are until `until`, or for a moment
+    /// only where the verdict did nothing. None: no such swipe waits.
+    pub(crate) fn decided(
+        &mut self,
+        now: Millis,
+        id: Id,
+        (answer, did_something): (&Response, bool),
+        until: Millis,
+    ) -> Option<Vec<Id>> {
         let waiting = |swipe: &&mut Swipe| swipe.id == id && swipe.decided.is_none();
         let swipe = self.swipes.iter_mut().find(waiting)?;
-        swipe.decided = Some(Decided { answer: answer.clone(), until });
         let calls = std::mem::take(&mut swipe.calls);
+        let mut decided = Decided { answer: answer.clone(), until, did_something };
+        if !calls.is_empty() {
+            decided.answered(now);
+        }
+        swipe.decided = Some(decided);
         self.forget(now);
         if self.swipes.iter().filter(|swipe| swipe.decided.is_some()).count() > MOST_DECIDED
             && let Some(oldest) = self.swipes.iter().position(|swipe| swipe.decided.is_some())
@@ -94,6 +122,11 @@ impl Swipes {
             self.swipes.remove(oldest);
         }
         Some(calls)
+    }
+
+    /// When all that is decided will be forgotten. None: nothing is.
+    pub(crate) fn forgotten_at(&self) -> Option<Millis> {
+        self.swipes.iter().filter_map(|swipe| Some(swipe.decided.as_ref()?.until)).max()
     }
 
     /// Forgets what was decided long enough ago.

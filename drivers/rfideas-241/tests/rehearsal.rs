@@ -127,7 +127,8 @@ async fn a_fresh_reader_is_configured_calls_and_is_repaired() {
     let mut host = Host::start(None).await;
     let (health, reason, facts) = host.round(Input::Connected(vec![0; 32]), reader.address()).await.unwrap();
     assert_eq!((health, reason.as_str()), (Health::Online, ""));
-    assert_eq!(facts, [("firmware".to_owned(), "2.04".to_owned())]);
+    let facts: Vec<_> = facts.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(facts, [("firmware", "2.04"), ("configured-over", "HTTP, in clear")]);
     assert!(reader.record().configured);
 
     for (card, verdict, status, body) in
@@ -153,6 +154,7 @@ async fn each_trouble_of_a_reader_is_told_and_passes() {
     let (health, reason, _) = host.round(Input::Connected(vec![0; 32]), reader.address()).await.unwrap();
     assert_eq!(health, Health::Error);
     assert!(reason.contains("firmware 2.03 is too old"), "{reason}");
+    assert_eq!(reader.record().asked_for("/config"), 0);
     reader.set_firmware("2.10");
     for (trouble, told) in
         [("login-page", "login page"), ("status 500", "HTTP 500"), ("redirect http://x/", "HTTP 302")]

@@ -85,6 +85,61 @@ fn a_changed_address_is_configured_at_once_and_an_unchanged_one_is_not() {
     assert_eq!(handle(&mut session, 15, Input::Resumed), []);
 }
 
+/// So that a reader is asked at once as it is to be asked now, and not when the old interval is over.
+#[test]
+fn a_change_in_how_the_reader_is_asked_holds_at_once() {
+    for (key, value) in [
+        ("tls", "true"),
+        ("user", "admin"),
+        ("password", "geheim"),
+        ("configure", "GET /other"),
+        ("check_request", "GET /other"),
+        ("check_pattern", "other"),
+        ("login_pattern", ""),
+        ("check_seconds", "5"),
+        ("retry_seconds", "5"),
+        ("version_request", "GET /other"),
+        ("version_pattern", "v([0-9]+)"),
+        ("minimum_firmware", "9.0"),
+    ] {
+        let mut context = context(CALLBACK, configured().save());
+        context.settings.retain(|pair| pair.key != key);
+        context.settings.push(Pair::new(key, value));
+        let mut session = RfIdeas241::open(context).unwrap();
+        let outputs = handle(&mut session, 10, Input::Resumed);
+        assert!(matches!(outputs.as_slice(), [Output::Fetch(_)]), "{key}: {outputs:?}");
+    }
+}
+
+/// What is told of the way to the reader holds for as long as it is true.
+#[test]
+fn that_the_reader_is_configured_in_clear_is_taken_back() {
+    let mut context = context(CALLBACK, configured().save());
+    context.settings.retain(|pair| pair.key != "tls");
+    context.settings.push(Pair::new("tls", "true"));
+    let mut session = RfIdeas241::open(context).unwrap();
+    handle(&mut session, 10, Input::Resumed);
+    handle(&mut session, 11, fetched(3, "Firmware: 2.04"));
+    let outputs = handle(&mut session, 12, fetched(4, &page("/r/SECRET")));
+    let taken_back = |output: &Output| matches!(output, Output::Status(status) if status.facts == [Pair::new("configured-over", "")]);
+    assert!(outputs.iter().any(taken_back), "{outputs:?}");
+}
+
+/// A later host, or a reader's certificate, may make the message long: the reason stays within the contract's 500.
+#[test]
+fn what_the_host_says_of_tls_is_passed_on_within_bounds() {
+    let mut context = context(CALLBACK, None);
+    context.settings.retain(|pair| pair.key != "tls");
+    context.settings.push(Pair::new("tls", "true"));
+    let mut session = RfIdeas241::open(context).unwrap();
+    handle(&mut session, 0, Input::Connected(vec![0; 32]));
+    let outcome = Err(Fault::new("tls", "é".repeat(4_000)));
+    let outputs = handle(&mut session, 1, Input::Fetched(Fetched { id: 1, outcome }));
+    let Some(Output::Status(status)) = outputs.first() else { panic!("{outputs:?}") };
+    let length = status.reason.chars().count();
+    assert!(length <= 500 && status.reason.contains("éééé") && status.reason.ends_with("leave `tls` out"), "{length}");
+}
+
 /// The longest answer that a host gives stays within the bounds, whether it is looked at or not.
 #[test]
 fn a_long_page_is_not_searched_and_a_fairly_long_one_is_in_time() {

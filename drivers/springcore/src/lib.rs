@@ -19,8 +19,8 @@ use cardinal_sdk::{
 use framing::{Found, Framing, only_object};
 use message::{Message, Unreadable, Uptime, What};
 use options::Options;
-use standing::{Health, Standing};
-use swipes::{Swipes, Taken};
+use standing::{Health, REPORT_TIMER, Standing};
+use swipes::{Decision, Swipes, Taken};
 
 cardinal_sdk::driver!(SpringCore);
 
@@ -53,6 +53,8 @@ pub struct SpringCore {
     lit_until: Option<Millis>,
     /// What the host was told to send every so often.
     keepalive: (Millis, Vec<u8>),
+    /// HTTP: how long the reader may be silent, as it was when last listened for.
+    armed: Millis,
     uptime: Option<Uptime>,
     standing: Standing,
     /// For each [`Trouble`], when it may be told again.
@@ -104,6 +106,7 @@ impl Driver for SpringCore {
             swipes: Swipes::default(),
             lit_until: None,
             keepalive: (0, Vec::new()),
+            armed: 0,
             uptime: None,
             standing: Standing::default(),
             quiet_until: [0; TROUBLES],
@@ -118,9 +121,11 @@ impl Driver for SpringCore {
         match input {
             Input::Connected(_) => self.connected(now, out),
             Input::Resumed => {
-                // The settings may have changed.
+                // The settings may have changed. If not, what was set still is.
                 self.keep_alive(out);
-                self.listen_for_silence(out);
+                if self.armed != self.options.silence {
+                    self.listen_for_silence(out);
+                }
             }
             Input::Received(bytes) => self.received(now, &bytes, out),
             Input::Called(call) => self.called(now, &call, out),
@@ -131,6 +136,7 @@ impl Driver for SpringCore {
                 self.standing.is(Health::Silent);
                 self.standing.report(now, self.options.unreachable, out);
             }
+            Input::Timer(REPORT_TIMER) => self.standing.report(now, self.options.unreachable, out),
             Input::Command(command) => {
                 out.send(self.options.on_the_wire(self.options.command_named(&command.name)));
             }
@@ -144,7 +150,7 @@ impl Driver for SpringCore {
             return None;
         }
         let uptime = self.uptime.map_or((0, 0), |uptime| (uptime.starts, uptime.millis));
-        let saver = Saver::new(1)
+        let saver = Saver::new(2)
             .bytes(self.framing.unfinished())
             .number(self.heard_at)
             .number(self.waiting)
@@ -157,13 +163,14 @@ impl Driver for SpringCore {
             .number(uptime.0)
             .number(uptime.1);
         let saver = self.standing.save(self.swipes.save(saver));
-        Some(self.quiet_until.iter().fold(saver, |saver, until| saver.number(*until)).finish())
+        let saver = self.quiet_until.iter().fold(saver, |saver, until| saver.number(*until));
+        Some(saver.number(self.armed).finish())
     }
 }
 
 impl SpringCore {
     fn load(&mut self, saved: &[u8]) -> Result<(), Fault> {
-        let mut loader = Loader::new(saved, 1)?;
+        let mut loader = Loader::new(saved, 2)?;
         self.framing = Framing::resumed(loader.bytes()?)
             .ok_or_else(|| Fault::new("bad-state", "the saved state has a message that is whole"))?;
         self.heard_at = loader.number()?;
@@ -179,6 +186,8 @@ impl SpringCore {
         for until in &mut self.quiet_until {
             *until = loader.number()?;
         }
+        // Not in the first version of the state: the timer is most likely as these settings want it.
+        self.armed = if loader.version() > 1 { loader.number()? } else { self.options.silence };
         loader.end()
     }
 
@@ -204,7 +213,8 @@ impl SpringCore {
     }
 
     /// From now on the reader may be silent for as long as the settings say.
-    fn listen_for_silence(&self, out: &mut Outputs) {
+    fn listen_for_silence(&mut self, out: &mut Outputs) {
+        self.armed = self.options.silence;
         if self.options.silence > 0 {
             out.set_timer(SILENCE_TIMER, self.options.silence);
         } else if self.options.http {
@@ -268,7 +278,8 @@ impl SpringCore {
             self.lit_until = self.lit_until.filter(|_| !is_over);
             return out.answer(call.id, commanding(idle));
         };
-        match self.swipes.take(call.id, card.key) {
+        let joins = !card.key.is_card || self.options.same_swipe > 0;
+        match self.swipes.take(now, call.id, card.key, joins) {
             Taken::New(swipe) => out.card(shown(swipe, card)),
             Taken::Again => {}
             Taken::Decided(verdict) => self.answer(now, call.id, verdict, out),
@@ -298,7 +309,9 @@ impl SpringCore {
     fn decided(&mut self, now: Millis, verdict: &Verdict, out: &mut Outputs) {
         let place = Options::verdict(&verdict.code);
         if self.options.http {
-            for call in self.swipes.decide(verdict.swipe, place) {
+            let did_something = Options::did_something(&verdict.code);
+            let decision = Decision { verdict: place, did_something, holds: self.options.same_swipe };
+            for call in self.swipes.decide(now, verdict.swipe, decision) {
                 self.answer(now, call, place, out);
             }
             return;

@@ -8,6 +8,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use tinyjson::JsonValue;
 
+use crate::swipes::Key;
+
 /// The longest card number: what hosts take.
 const LONGEST_NUMBER: usize = 512;
 /// The longest technology or fact: what hosts take of a technology.
@@ -48,9 +50,9 @@ pub(crate) struct Card {
     /// `Protocol`, such as `NFC-A`.
     pub(crate) technology: Option<String>,
     pub(crate) facts: Vec<(&'static str, String)>,
-    /// The same for the same swipe told again, and for no other: made of `TagId`, `Uptime` and `Sequence`. None if neither
-    /// of the last two is there. Not the number itself, so that none is kept.
-    pub(crate) key: Option<u64>,
+    /// The same for the same swipe told again, and for no other: made of `TagId`, `Uptime` and `Sequence`; of `TagId` alone
+    /// if neither of the others is there. Not the number itself, so that none is kept.
+    pub(crate) key: Key,
 }
 
 /// Why a message cannot be used.
@@ -127,17 +129,14 @@ fn card(fields: &Fields) -> Result<Card, Unreadable> {
     let told = |name, key| word(fields, key).map(|value| (name, value));
     let facts = [told("interface", "Interface"), told("template", "Template"), told("rssi", "RSSI")];
     let when = (word(fields, "Uptime"), word(fields, "Sequence"));
-    let key = (when != (None, None)).then(|| {
-        let mut hasher = DefaultHasher::new(); // always with the same keys
-        (number, when).hash(&mut hasher);
-        hasher.finish()
-    });
+    let mut hasher = DefaultHasher::new(); // always with the same keys
+    (number, &when).hash(&mut hasher);
     Ok(Card {
         number: number.to_owned(),
         bytes: bytes(number),
         technology: word(fields, "Protocol"),
         facts: facts.into_iter().flatten().collect(),
-        key,
+        key: Key { key: hasher.finish(), is_card: when == (None, None) },
     })
 }
 
@@ -194,12 +193,14 @@ mod tests {
             _ => panic!("{text} is a card"),
         };
         let first = key(r#"{"TagId":"04","Uptime":"1:2.000"}"#);
-        assert!(first.is_some());
+        assert!(!first.is_card);
         assert_eq!(first, key(r#"{ "Uptime":"1:2.000", "TagId":"04", "Template":1 }"#));
         assert_ne!(first, key(r#"{"TagId":"04","Uptime":"1:2.001"}"#));
         assert_ne!(first, key(r#"{"TagId":"05","Uptime":"1:2.000"}"#));
         assert_ne!(first, key(r#"{"TagId":"04","Uptime":"1:2.000","Sequence":7}"#));
-        assert_eq!(key(r#"{"TagId":"04"}"#), None);
+        let card = key(r#"{"TagId":"04"}"#);
+        assert!(card.is_card && card != key(r#"{"TagId":"05"}"#));
+        assert_eq!(card, key(r#"{"TagId":"04","Template":1}"#));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) const HTTP: &str = "springcore-http";
 const LONGEST_COMMAND: usize = 512;
 /// The longest message that may be asked for, in bytes.
 const LONGEST_MESSAGE: usize = 16 * 1024;
+/// The longest time in which a card may count as the same swipe, in milliseconds.
+const LONGEST_SAME_SWIPE: Millis = 120_000;
 /// What register 0291 (Query path) holds, in characters.
 const LONGEST_PATH: usize = 48;
 
@@ -64,10 +66,18 @@ pub(crate) fn manifest() -> Manifest {
         HTTP,
         "SpringCore, JSON over HTTP",
         "SpringCard readers in Smart Reader mode that are an HTTP client (registers 02C0 = 14 and 02A0 = 00xxxx02xx; server in \
-         0290, path in 0291, keep-alive in 0292). They speak plain HTTP only: use it in a network of its own.",
+         0290, path in 0291, keep-alive in 0292). They speak plain HTTP only: set plain = true, and use it in a \
+         network of its own.",
     )
     .transport(Transport::Http(Vec::new()));
-    let http = lights(http).setting(
+    let http = lights(http)
+    .setting(
+        Setting::milliseconds("same_swipe_ms")
+            .title("Same swipe")
+            .help("For events without `Uptime` and `Sequence`: a card that is sent again before it is decided, or up to this many milliseconds after, is the same swipe. Must be longer than the reader waits for an answer (register 0292, 30 s by default). Once a verdict that did nothing was answered, 2 seconds at most. At most 120000; 0: every such call is a swipe.")
+            .default("35000"),
+    )
+    .setting(
         Setting::integer("silence_seconds")
             .title("Silence")
             .help("A reader that did not call for so many seconds is shown as in error. Must be longer than the keep-alive in its register 0292 (60 by default). 0: never.")
@@ -140,6 +150,8 @@ pub(crate) struct Options {
     /// Time between two and what is sent; all 0 and empty: none.
     pub(crate) keepalive: (Millis, Vec<u8>),
     command_end: Vec<u8>,
+    /// How long a card is the same swipe where its event does not say when it was. 0: every call is a swipe.
+    pub(crate) same_swipe: Millis,
     /// 0: never.
     pub(crate) silence: Millis,
     /// Why the reader cannot call the address that it is to call.
@@ -169,6 +181,11 @@ impl Options {
             // All fields of a command are optional: this one does nothing.
             _ => (Millis::from(seconds) * 1000, [b"{}", command_end.as_slice()].concat()),
         };
+        let same_swipe = if http { settings.milliseconds("same_swipe_ms")? } else { 0 };
+        if same_swipe > LONGEST_SAME_SWIPE {
+            let message = format!("`same_swipe_ms` is {same_swipe}; it may be {LONGEST_SAME_SWIPE} at most");
+            return Err(Fault::new("setting-invalid", message));
+        }
         let silence: u32 = if http { settings.integer("silence_seconds")? } else { 0 };
         Ok(Self {
             http,
@@ -180,6 +197,7 @@ impl Options {
             message_length,
             keepalive,
             command_end,
+            same_swipe,
             silence: Millis::from(silence) * 1000,
             unreachable: context.callback.as_deref().and_then(unreachable),
         })
@@ -188,6 +206,11 @@ impl Options {
     /// The place of a verdict. One that is not known is a failure.
     pub(crate) fn verdict(code: &str) -> usize {
         VERDICTS.iter().position(|told| told.0 == code).unwrap_or(FAILED)
+    }
+
+    /// Whether a verdict did something. One that is not known may have done anything.
+    pub(crate) fn did_something(code: &str) -> bool {
+        VERDICTS.iter().find(|told| told.0 == code).is_none_or(|told| told.3)
     }
 
     /// What the reader is told for the verdict of this place. Empty: nothing.
@@ -242,8 +265,8 @@ fn command(settings: Settings<'_>, key: &str) -> Result<Option<String>, Fault> {
 fn unreachable(callback: &str) -> Option<&'static str> {
     if callback.starts_with("https:") {
         return Some(
-            "the address for this reader is HTTPS, and SpringCore readers speak plain HTTP only: allow plain HTTP on the \
-             listener for readers",
+            "the address for this reader is HTTPS, and SpringCore readers speak plain HTTP only: set plain = true at \
+             this reader, and plain_listen in [readers] of cardinal.toml",
         );
     }
     let path = callback.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);

@@ -5,12 +5,18 @@ use cardinal_sdk::{
     state::{Loader, Saver},
 };
 
+/// A change is told once it may be.
+pub(crate) const REPORT_TIMER: Id = 3;
 /// The least time between two reports: hosts take 120 a minute.
 const BETWEEN_REPORTS: Millis = 1000;
 const FACTS: [&str; 3] = ["serial", "firmware", "product"];
 /// What a reader is that speaks HTTP and did not call yet.
 const NEVER_CALLED: &str =
     "the reader has not called yet: are its registers 0290 (server) and 0291 (path) set to the address shown for it?";
+
+/// What it is that did call.
+const SILENT: &str = "the reader did not call for longer than `silence_seconds`: is it on, and is the keep-alive in its \
+                      register 0292 shorter?";
 
 /// How the reader is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,10 +61,14 @@ impl Standing {
         }
     }
 
-    /// Tells what changed, unless something was told a moment ago. `unreachable`: why the reader cannot call at all.
+    /// Tells what changed; where something was told a moment ago, by [`REPORT_TIMER`]. `unreachable`: why the reader cannot
+    /// call at all.
     pub(crate) fn report(&mut self, now: Millis, unreachable: Option<&str>, out: &mut Outputs) {
-        if !self.untold || now < self.again_at {
+        if !self.untold {
             return;
+        }
+        if now < self.again_at {
+            return out.set_timer(REPORT_TIMER, self.again_at.saturating_sub(now));
         }
         self.untold = false;
         self.again_at = now.saturating_add(BETWEEN_REPORTS);
@@ -66,11 +76,7 @@ impl Standing {
             Health::NeverCalled => ("degraded", unreachable.unwrap_or(NEVER_CALLED)),
             Health::Online => ("online", ""),
             Health::Offline => ("degraded", "the reader says that it goes offline"),
-            Health::Silent => (
-                "error",
-                "the reader did not call for longer than `silence_seconds`: is it on, and is the keep-alive in its register \
-                 0292 shorter?",
-            ),
+            Health::Silent => ("error", unreachable.unwrap_or(SILENT)),
         };
         let facts = FACTS.iter().zip(&self.facts).filter(|(_, value)| !value.is_empty());
         let facts = facts.map(|(key, value)| cardinal_sdk::Pair::new(*key, value.clone())).collect();

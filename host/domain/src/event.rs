@@ -86,7 +86,7 @@ kinds! {
     CaptureStarted    "capture.started"     Warning "Somebody captures what a reader says, card numbers included, for a time; the facts say who and which capture."
     CaptureEnded      "capture.ended"       Info    "A capture ended; the message says why. An error where it could not be written."
     CaptureRemoved    "capture.removed"     Info    "A capture was removed, by somebody or because it was kept for long enough."
-    CallRefused       "call.refused"        Warning "An HTTP call to the readers' listener was refused: it shows no secret in use, or comes from another address than its reader's. Once a minute for an address."
+    CallRefused       "call.refused"        Warning "An HTTP call to the readers' listener was refused: it shows no secret in use, or comes from another address than its reader's, or over plain HTTP although its reader is not configured so. Once a minute for an address."
     TerminalRefused   "terminal.refused"    Warning "A terminal that dialled a listening port was turned away: it is no reader's address, its token is wrong, or TLS failed. Once a minute for an address."
     ReaderUnthrottled "reader.unthrottled"  Info    "The flood of a reader that was throttled is over."
     DriverFault       "driver.fault"        Error   "A driver ended a session with a fault of its own."

@@ -220,7 +220,8 @@ pub struct Reader {
     /// `dial`, `listen` or `http`. None: the mode's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<String>,
-    /// The reader's address: `host[:port]` to dial; the IP address it calls from, to listen; the host alone for HTTP.
+    /// The reader's address: `host[:port]` to dial; the IP address it calls from, to listen; `host[:port]` for HTTP, where a
+    /// port stands for all ports of the mode.
     pub address: String,
     /// To listen: our own address and port, such as `0.0.0.0:7778`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,6 +236,10 @@ pub struct Reader {
     /// For HTTP, where the driver fetches over TLS: the one certificate that the reader has. None: nothing is fetched over TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Fingerprint>,
+    /// For HTTP: whether it calls over plain HTTP, for readers that cannot speak TLS. Whoever is on the way then reads its cards
+    /// and can call in its name.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub plain: bool,
     /// The device it stands at.
     pub device: DeviceName,
     /// Whether it is in use.

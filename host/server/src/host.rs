@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    calls::{self, Base, Calls},
+    calls::{self, Bases, Calls, Over},
     config::{self, Config},
     dns_sd,
     drivers::{self, DriverOptions, Drivers},
@@ -107,8 +107,8 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
         readers_plain: at(&readers_plain)?,
     };
     let ports = Ports::told(listening.ipp, listening.ipps);
-    let base = Base::of(&config.readers, listening.readers, listening.readers_plain, &certificate);
-    let host = Arc::new(start(config, Arc::clone(&tls), ports, base).await?);
+    let bases = Bases::of(&config.readers, listening.readers, listening.readers_plain, &certificate);
+    let host = Arc::new(start(config, Arc::clone(&tls), ports, bases).await?);
     let services = &host.services;
     let requests = http::Requests::default();
     let serve_within = |listener, door, router, limits| {
@@ -124,10 +124,10 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     if let Some(ipps) = ipps {
         serving.push(serve(ipps, door(), services.release.router()));
     }
-    for (readers, door) in [(readers, door()), (readers_plain, None)] {
+    for (readers, door, over) in [(readers, door(), Over::Tls), (readers_plain, None, Over::Plain)] {
         let Some(readers) = readers else { continue };
         let limits = services.config.readers.bounds.listener();
-        serving.push(serve_within(readers, door, calls::router(Arc::clone(&services.calls)), limits));
+        serving.push(serve_within(readers, door, calls::router(Arc::clone(&services.calls), over), limits));
     }
     files::write_private(&file, serde_json::to_string(&listening)?.as_bytes())
         .with_context(|| format!("cannot write {}", file.display()))?;
@@ -191,7 +191,7 @@ async fn bind(address: Option<SocketAddr>, key: &str) -> Result<Option<TcpListen
     }
 }
 
-async fn start(config: Config, tls: Arc<Tls>, ports: Ports, base: Base) -> Result<Host> {
+async fn start(config: Config, tls: Arc<Tls>, ports: Ports, bases: Bases) -> Result<Host> {
     let token = OwnerToken::read(&config.path(&config.owner_token))?;
     let durability = match config.store.durability {
         config::Durability::Process => Durability::Process,
@@ -236,7 +236,7 @@ async fn start(config: Config, tls: Arc<Tls>, ports: Ports, base: Base) -> Resul
     )
     .await?;
     let key = memory.key_for("cardinal: the secrets of readers' callback addresses")?;
-    let calls = Arc::new(Calls::open(store.clone(), key, config.clone(), base).await?);
+    let calls = Arc::new(Calls::open(store.clone(), key, config.clone(), bases).await?);
     let services = Arc::new(Services {
         desk: Desk::new(store.clone()),
         listeners: Listeners::new(store.clone(), tls, config.callers.clone()),

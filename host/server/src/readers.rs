@@ -42,10 +42,26 @@ pub enum Way {
 pub struct Http {
     /// Its name or address, as it stands in a URL.
     pub host: String,
-    /// Its ports that may be fetched from, the usual one first.
+    /// The ports of its mode, the usual one first.
     pub ports: Vec<u16>,
+    /// The port in its address, which stands for all of these.
+    pub port: Option<u16>,
     /// The one certificate that it has.
     pub certificate: Option<Fingerprint>,
+}
+
+impl Http {
+    /// Where a fetch goes for which the driver names this port, or none. None: that is no port of the mode.
+    pub fn port(&self, named: Option<u16>) -> Option<u16> {
+        let of_mode =
+            named.map_or_else(|| self.ports.first(), |named| self.ports.iter().find(|port| **port == named))?;
+        Some(self.port.unwrap_or(*of_mode))
+    }
+
+    /// All ports that are fetched from.
+    fn fetched(&self) -> &[u16] {
+        self.port.as_ref().map_or(&self.ports, std::slice::from_ref)
+    }
 }
 
 /// How a reader calls us.
@@ -113,12 +129,13 @@ impl<'r> Ways<'r> {
                 there.insert(token, reader);
                 problem
             }
-            Way::Http(Http { host, ports, .. }) => {
+            Way::Http(way) => {
                 let mut problem = None;
-                for port in ports {
+                let host = &way.host;
+                for port in way.fetched() {
                     // Whoever answers there is configured to call one of them.
                     if let Some(other) =
-                        self.fetched.insert((host.clone(), port), reader).filter(|other| *other != reader)
+                        self.fetched.insert((host.clone(), *port), reader).filter(|other| *other != reader)
                     {
                         let both = both(other);
                         problem = Some((
@@ -176,6 +193,9 @@ pub fn prepare(driver: Driver, config: &Config, spec: &Reader) -> Result<Prepare
     if spec.certificate.is_some() && transport.name() != "http" {
         return Err("certificate says something only where a reader is reached over HTTP; remove it".to_owned());
     }
+    if spec.plain && transport.name() != "http" {
+        return Err("plain = true is for readers that call us over HTTP (transport = \"http\"); remove it".to_owned());
+    }
     let way = match (transport, spec.listen) {
         (Transport::Dial(_), Some(_)) => {
             return Err("listen says something only with transport = \"listen\"; remove it, or add that".to_owned());
@@ -216,8 +236,14 @@ pub fn prepare(driver: Driver, config: &Config, spec: &Reader) -> Result<Prepare
             return Err(format!("{key} says something only with transport = \"listen\"; remove it"));
         }
         (Transport::Http(ports), None) => {
-            let host = crate::fetch::host(&spec.address)?;
-            Way::Http(Http { host, ports: ports.clone(), certificate: spec.certificate })
+            let (host, port) = crate::fetch::host_and_port(&spec.address)?;
+            if port.is_some() && ports.is_empty() {
+                return Err(format!(
+                    "address {:?} has a port, but nothing is fetched from readers of this mode; write {host:?} alone",
+                    spec.address
+                ));
+            }
+            Way::Http(Http { host, ports: ports.clone(), port, certificate: spec.certificate })
         }
     };
     check_link(&spec.link)?;
@@ -241,4 +267,38 @@ fn check_link(link: &Link) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_the_address_stands_for_those_of_the_mode_and_lets_through_no_other() {
+        let way = |port| Http { host: "h".to_owned(), ports: vec![80, 443], port, certificate: None };
+        for (named, by_mode, by_address) in
+            [(None, Some(80), Some(8080)), (Some(80), Some(80), Some(8080)), (Some(443), Some(443), Some(8080))]
+        {
+            assert_eq!((way(None).port(named), way(Some(8080)).port(named)), (by_mode, by_address), "{named:?}");
+        }
+        // The one in the address is the operator's to name, not the driver's.
+        for named in [22, 8080] {
+            assert_eq!((way(None).port(Some(named)), way(Some(8080)).port(Some(named))), (None, None), "{named}");
+        }
+        assert_eq!(Http { ports: Vec::new(), ..way(None) }.port(None), None);
+    }
+
+    #[test]
+    fn one_host_has_many_readers_behind_ports_of_their_own() {
+        let names = ["a", "b", "c"].map(|name| ReaderName::new(name).unwrap());
+        let way = |port| Way::Http(Http { host: "h".to_owned(), ports: vec![80, 443], port, certificate: None });
+        let problem = |ports: [Option<u16>; 3]| {
+            let mut ways = Ways::default();
+            let added = names.iter().zip(ports).filter_map(|(name, port)| ways.add(way(port), name));
+            added.map(|(other, why)| format!("{other}: {why}")).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(problem([None, Some(8080), Some(8081)]), "");
+        assert!(problem([Some(8081), Some(8080), Some(8081)]).contains("same address h, and port 8081"));
+        assert!(problem([None, Some(8080), Some(443)]).starts_with("a: "));
+    }
 }

@@ -19,7 +19,7 @@ use super::duration;
 /// An RF IDeas Ethernet 241 in client mode: configured over HTTP, it calls Cardinal with each card
 ///
 /// Prints `listening on ADDRESS` and then a line for each thing that happens. Every line typed is a card; a line of `!` does
-/// something else: `!drift` forgets the configuration, `!firmware 2.03` has another version, `!move 127.0.0.2:80` goes to
+/// something else: `!drift` forgets the configuration, `!firmware 2.03` has another version, `!move 127.0.0.2:8080` goes to
 /// another address, `!login-page`, `!status 500`, `!endless`, `!redirect URL` and `!silent` misbehave, `!well` ends that.
 /// Its pages are those of the driver's default profile, assumed and not verified on hardware. Runs until Ctrl-C.
 #[derive(Args)]
@@ -29,7 +29,7 @@ Examples:
   A reader that taps a card once Cardinal has configured it; data/tls/certificate.pem is the host's own certificate:
     cardinal-simulator rfideas-241 --card 4711 --ca ./site/data/tls/certificate.pem
   One that does not look at the certificate; type card numbers to tap them:
-    cardinal-simulator rfideas-241 --listen 127.0.0.9:80 --insecure
+    cardinal-simulator rfideas-241 --listen 127.0.0.9:8080 --insecure
   One that taps two cards in turn, every five seconds, and calls again where no answer comes:
     cardinal-simulator rfideas-241 --card 4711 --card EMP123 --swipe-every 5s --retry --insecure
   One that forgets its configuration when it was checked three times, and loses every tenth packet:
@@ -38,11 +38,10 @@ Examples:
     cardinal-simulator rfideas-241 --firmware 2.03
     cardinal-simulator rfideas-241 --user admin --password SECRET --insecure
 
-The driver asks port 80. Where your system reserves it, run the simulator as root, or allow it to everybody:
-    sudo sysctl net.ipv4.ip_unprivileged_port_start=80")]
+The reader's address in Cardinal is the one listened on, with its port: address = \"127.0.0.1:8080\".")]
 pub(crate) struct Arguments {
     /// Where the reader's pages are; it calls from this address too. Port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:80")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// A card to tap once the reader is configured; may be given several times
     #[arg(long = "card", value_name = "NUMBER")]
@@ -196,7 +195,7 @@ async fn obey_order(reader: &RfIdeas241, order: &str) {
         ("firmware", version) if !version.is_empty() => reader.set_firmware(version),
         ("move", address) => match address.parse() {
             Ok(address) => complain(reader.move_to(address).await),
-            Err(_) => eprintln!("`!move` is followed by an address and a port, such as 127.0.0.2:80"),
+            Err(_) => eprintln!("`!move` is followed by an address and a port, such as 127.0.0.2:8080"),
         },
         _ => match order.parse() {
             Ok(trouble) => reader.misbehave(Some(trouble)),

@@ -70,8 +70,8 @@ enum Mode {
     Http,
 }
 
-/// How long a reader waits for an answer that it is to lose.
-const IMPATIENCE: Duration = Duration::from_millis(50);
+/// How long a reader that is to lose an answer gives the host to take its card.
+const IMPATIENCE: Duration = Duration::from_secs(2);
 /// The pause before a card that is shown once.
 const BEFORE_CARD: Duration = Duration::from_millis(500);
 
@@ -145,7 +145,8 @@ impl Reader {
                 reader.drop_connection().await;
             }
             Self::Http(reader) => {
-                reader.tap_and_drop(&Tag::new(card), IMPATIENCE).await;
+                // What came of it is in the record.
+                drop(reader.tap_and_drop(&Tag::new(card), IMPATIENCE).await);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Its pages ([`pages`](self)) and the names in them are assumed, like those of the driver's default profile. It calls the
 //! address it was configured with, from its own address, once or (as real readers are said to) again where no answer comes.
 
+mod hosted;
 mod pages;
 mod record;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+pub use hosted::Pages;
 pub use pages::Configuration;
 pub use record::{Event, Record, WaitError};
 pub use trouble::Trouble;
@@ -196,6 +198,11 @@ impl RfIdeas241 {
         self.shared.lock().trouble = trouble;
     }
 
+    /// Loses the answers to this many of its next calls: the server is called and answers, and the reader hears nothing.
+    pub fn lose_answers(&self, calls: u32) {
+        self.shared.lock().lose_answers = calls;
+    }
+
     /// Shows a card: calls the server, and again where the settings say so, and gives its answer.
     ///
     /// # Errors
@@ -232,6 +239,12 @@ impl RfIdeas241 {
             let response = client.get(url).send().await?;
             Ok(Answer { status: response.status().as_u16(), body: response.text().await? })
         };
+        if self.shared.loses_answer() {
+            // A reader that hears nothing waits to the end; whether the answer came at all is nothing to it.
+            let (_, ()) = tokio::join!(read, tokio::time::sleep(self.settings.answer_within));
+            self.shared.note(Event::AnswerLost);
+            return Err("its answer was lost on purpose".to_owned());
+        }
         read.await.map_err(|error: reqwest::Error| chain(&error.without_url()))
     }
 

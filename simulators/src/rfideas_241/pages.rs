@@ -1,7 +1,7 @@
 //! The reader's web pages: its version, and its configuration.
 //!
 //! `GET /version` tells the firmware. `GET /config?name=value&…` prepares a change, `save=1` makes it hold, and `GET /config`
-//! shows what holds. These names are assumed, like those of the driver; no hardware has confirmed them.
+//! shows what holds; firmware before 2.04 has no such page. These names are assumed, like those of the driver; no hardware has confirmed them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -72,6 +72,8 @@ pub(super) struct Holds {
     prepared: Configuration,
     pub(super) firmware: String,
     pub(super) trouble: Option<Trouble>,
+    /// The answers to so many calls are lost.
+    pub(super) lose_answers: u32,
     /// After so many showings the configuration is forgotten, once.
     drift_after: Option<u32>,
     /// Of a hundred requests, so many are lost.
@@ -87,6 +89,7 @@ impl Shared {
             prepared: Configuration::fresh(),
             firmware: settings.firmware.clone(),
             trouble: settings.trouble.clone(),
+            lose_answers: 0,
             drift_after: settings.drift_after,
             drop_percent: settings.drop_percent,
             dice: 0x9e37_79b9,
@@ -127,6 +130,22 @@ impl Shared {
         }
         lost
     }
+
+    /// Whether the answer to this call is lost.
+    pub(super) fn loses_answer(&self) -> bool {
+        let mut holds = self.lock();
+        let loses = holds.lose_answers > 0;
+        holds.lose_answers = holds.lose_answers.saturating_sub(1);
+        loses
+    }
+
+    /// Whether the firmware knows client mode, which came with 2.04.
+    fn has_client_mode(&self) -> bool {
+        let holds = self.lock();
+        let digits = |part: &str| part.chars().take_while(char::is_ascii_digit).collect::<String>();
+        let mut parts = holds.firmware.split('.').map(|part| digits(part).parse::<u32>().unwrap_or(0));
+        (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (2, 4)
+    }
 }
 
 /// Answers a request. Each has a connection of its own, as with a small device.
@@ -155,7 +174,7 @@ async fn answer_of(shared: &Shared, request: &Parts) -> Response {
     let page = match path {
         _ if request.method != Method::GET => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
         "/version" => format!("RF IDeas Ethernet 241 (simulated)\r\nFirmware: {}\r\n", shared.lock().firmware),
-        "/config" => config(shared, &asked),
+        "/config" if shared.has_client_mode() => config(shared, &asked),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
     ([(CONTENT_TYPE, "text/plain")], page).into_response()

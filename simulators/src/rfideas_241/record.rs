@@ -13,6 +13,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// How often it was asked for this path, whatever the parameters.
+    pub fn asked_for(&self, path: &str) -> usize {
+        self.events.iter().filter(|event| matches!(event, Event::Asked { path: p, .. } if p == path)).count()
+    }
+
     /// How often it was asked for this path with these names of parameters.
     pub fn asked(&self, path: &str, names: &[&str]) -> usize {
         let asked = |event: &&Event| matches!(event, Event::Asked { path: p, names: n, .. } if p == path && n == names);
@@ -32,6 +37,8 @@ pub enum Event {
     },
     /// A request, or a call of the reader's own, was lost on purpose.
     Lost,
+    /// A call was answered, and the answer lost on purpose.
+    AnswerLost,
     /// It was told whom to call.
     Configured,
     /// It forgot its configuration.
@@ -64,6 +71,7 @@ impl fmt::Display for Event {
             Self::Asked { path, names } if names.is_empty() => write!(f, "asked {path}"),
             Self::Asked { path, names } => write!(f, "asked {path} with {}", names.join(", ")),
             Self::Lost => f.write_str("lost a request on purpose"),
+            Self::AnswerLost => f.write_str("lost an answer on purpose"),
             Self::Configured => f.write_str("configured"),
             Self::Drifted => f.write_str("forgot its configuration"),
             Self::Moved(address) => write!(f, "moved to {address}"),

@@ -186,6 +186,35 @@ async fn it_moves_and_takes_its_connections_down() {
 }
 
 #[tokio::test]
+async fn old_firmware_has_no_client_mode() {
+    let reader = reader(Settings { firmware: "2.03".to_owned(), ..Settings::default() }).await;
+    assert_eq!(ask(&reader, "/config", "").await.0, 404);
+    assert_eq!(ask(&reader, "/config?mode=client&save=1", "").await.0, 404);
+    assert_eq!(reader.configuration().get("mode"), "server");
+    assert_eq!(reader.record().asked_for("/config"), 2);
+    for firmware in ["2.04", "2.04b", "2.10", "3.0"] {
+        reader.set_firmware(firmware);
+        assert_eq!(ask(&reader, "/config", "").await.0, 200, "{firmware}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_was_given() {
+    let listener = TcpListener::bind(free()).await.unwrap();
+    let settings = Settings { answer_within: Duration::from_millis(300), retries: 1, ..Settings::default() };
+    let reader = reader(settings).await;
+    configure(&reader, listener.local_addr().unwrap()).await;
+    reader.lose_answers(1);
+    // The next call comes by another connection.
+    let welcome = WELCOME.replace("content-length", "connection: close\r\ncontent-length");
+    let answers = [welcome.as_str(); 2];
+    let (calls, answered) = tokio::join!(answer(listener, &answers), reader.tap("4711"));
+    assert_eq!(calls[0].1, calls[1].1);
+    assert_eq!(answered, Ok(Answer { status: 200, body: "released".to_owned() }));
+    assert!(reader.record().events.contains(&Event::AnswerLost));
+}
+
+#[tokio::test]
 async fn of_a_hundred_packets_some_are_lost() {
     let settings = Settings { drop_percent: 50, answer_within: Duration::from_millis(1), ..Settings::default() };
     let reader = reader(settings).await;

@@ -99,7 +99,23 @@ impl HttpReader {
     pub async fn tap(&self, tag: &Tag) -> Call {
         let event = event::card(Some(&self.settings.device), tag, &self.uptime());
         self.note(Event::Tapped(tag.id.clone()));
-        let mut call = self.post(event.clone()).await;
+        let call = self.post(event.clone()).await;
+        self.again(event, call).await
+    }
+
+    /// The same, but the first answer is lost on the way: what came within this time is not looked at, and then the connection
+    /// is torn.
+    pub async fn tap_and_drop(&self, tag: &Tag, after: Duration) -> Call {
+        let event = event::card(Some(&self.settings.device), tag, &self.uptime());
+        self.note(Event::Tapped(tag.id.clone()));
+        let _ = tokio::time::timeout(after, self.ask(event.clone().into())).await;
+        let lost = "dropped on purpose".to_owned();
+        self.note(Event::NoAnswer(lost.clone()));
+        self.again(event, Call::Lost(lost)).await
+    }
+
+    /// Calls again where this came of it and the settings say so.
+    async fn again(&self, event: String, mut call: Call) -> Call {
         for _ in 0..self.settings.retries {
             if matches!(call, Call::Answered(status, _) if status < 500) {
                 break;
@@ -107,15 +123,6 @@ impl HttpReader {
             call = self.post(event.clone()).await;
         }
         call
-    }
-
-    /// Shows a card and loses the answer on the way: the connection is torn after so long.
-    pub async fn tap_and_drop(&self, tag: &Tag, after: Duration) {
-        let event = event::card(Some(&self.settings.device), tag, &self.uptime());
-        self.note(Event::Tapped(tag.id.clone()));
-        if tokio::time::timeout(after, self.post(event)).await.is_err() {
-            self.note(Event::NoAnswer("dropped on purpose".to_owned()));
-        }
     }
 
     /// Shows a card and calls twice for it at once, as a reader that lost patience.

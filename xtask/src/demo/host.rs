@@ -54,8 +54,7 @@ impl Host {
             .env("CARDINAL_HTTP__LISTEN", "127.0.0.1:0")
             .env("CARDINAL_IPP__LISTEN", "127.0.0.1:0")
             .env("CARDINAL_IPPS__LISTEN", "127.0.0.1:0")
-            // The simulated reader is one of those that speak plain HTTP alone.
-            .env("CARDINAL_READERS__PLAIN_LISTEN", "127.0.0.1:0")
+            .env("CARDINAL_READERS__LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -79,15 +78,11 @@ impl Host {
 
     /// Runs a command of the program against this host and shows its answer.
     pub(super) async fn tell(&self, arguments: &[&OsStr]) -> Result<()> {
-        self.answer(arguments).await?.lines().for_each(|line| println!("      {line}"));
-        Ok(())
-    }
-
-    /// Runs a command of the program against this host and gives its answer.
-    pub(super) async fn answer(&self, arguments: &[&OsStr]) -> Result<String> {
         let mut command = Command::new(&self.program);
         command.arg("--config").arg(&self.config).args(arguments);
-        ask(command.env("CARDINAL_HTTP__LISTEN", self.http.to_string())).await
+        let answer = ask(command.env("CARDINAL_HTTP__LISTEN", self.http.to_string())).await?;
+        answer.lines().for_each(|line| println!("      {line}"));
+        Ok(())
     }
 
     /// A command against this host as a person can type it in another window.

@@ -26,7 +26,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 
-use super::{Calling, Calls, pace::May, routes::Seat};
+use super::{Calling, Calls, Over, pace::May, routes::Seat};
 
 /// Headers of one connection rather than of a message (RFC 9110 section 7.6.1, and older ones of the same kind).
 const OF_CONNECTION: &[&str] = &[
@@ -52,20 +52,20 @@ const REFUSED_AFTER: Duration = Duration::from_millis(10);
 /// is closed does not come to see why.
 const READ_OF_TOO_LARGE: usize = 8;
 
-/// What the readers' listeners serve.
-pub fn router(calls: Arc<Calls>) -> Router {
-    Router::new().fallback(call).with_state(calls)
+/// What the readers' listener of this kind serves.
+pub fn router(calls: Arc<Calls>, over: Over) -> Router {
+    Router::new().fallback(call).with_state((calls, over))
 }
 
 async fn call(
-    State(calls): State<Arc<Calls>>,
+    State((calls, over)): State<(Arc<Calls>, Over)>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request<Body>,
 ) -> Response<Body> {
     let came = Instant::now();
     let caller = peer.ip().to_canonical();
     let (shown, path) = parts(request.uri());
-    match calls.admit(shown, caller) {
+    match calls.admit(shown, caller, over) {
         Ok((reader, seat)) => {
             let path = path.to_owned();
             taken(&calls, &reader, seat, path, request).await

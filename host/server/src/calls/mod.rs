@@ -35,7 +35,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::{
-    base::Base,
+    base::{Base, Bases},
     endpoint::router,
     limits::{CALL_LIMITS, CallLimits},
 };
@@ -69,16 +69,35 @@ pub struct Calling {
 pub enum CallsError {
     #[error(
         "no listener for readers is configured: set listen in [readers] of cardinal.toml to an address that they reach, \
-         such as \"0.0.0.0:8633\""
+         such as \"0.0.0.0:8633\"; a reader that cannot speak TLS needs plain = true, and plain_listen there"
     )]
     NoListener,
+    #[error(
+        "it calls over plain HTTP (plain = true), and no listener for that is configured: set plain_listen in [readers] of \
+         cardinal.toml to an address that it reaches, such as \"0.0.0.0:8634\""
+    )]
+    NoPlainListener,
     #[error(
         "the address that readers are to call is not known ({0}): set url in [readers] of cardinal.toml, such as \
          \"https://print.example.org:8633\""
     )]
     NoUrl(String),
+    #[error(
+        "the address that readers are to call over plain HTTP is not known ({0}): set plain_url in [readers] of \
+         cardinal.toml, such as \"http://print.example.org:8634\""
+    )]
+    NoPlainUrl(String),
+    #[error("reader {0} has no secret to call with: was it removed meanwhile?")]
+    NoSecret(ReaderName),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What a call came over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    Tls,
+    Plain,
 }
 
 /// The calls of all readers.
@@ -86,7 +105,7 @@ pub struct Calls {
     store: Store,
     secrets: Secrets,
     config: Config,
-    base: Base,
+    bases: Bases,
     routes: Arc<Mutex<Routes>>,
     sources: Arc<Sources>,
     refused: Mutex<Refused>,
@@ -109,6 +128,8 @@ enum Refusal {
     Unknown,
     /// This reader's secret, from another address than this.
     Elsewhere(ReaderName, String),
+    /// This reader's secret, over plain HTTP, which is not how it is to call.
+    InClear(ReaderName),
 }
 
 impl Calls {
@@ -116,11 +137,11 @@ impl Calls {
     ///
     /// # Errors
     /// The store failed.
-    pub async fn open(store: Store, key: hmac::Key, config: Config, base: Base) -> Result<Self, StoreError> {
+    pub async fn open(store: Store, key: hmac::Key, config: Config, bases: Bases) -> Result<Self, StoreError> {
         let refused = Mutex::new(Refused::new(size(config.callers.refused_told)));
         let calls = Self {
             secrets: Secrets::new(key),
-            base,
+            bases,
             routes: Arc::default(),
             sources: Arc::default(),
             refused,
@@ -140,19 +161,21 @@ impl Calls {
     /// alone, and for no log.
     ///
     /// # Errors
-    /// No listener for readers is configured, or not by what name readers reach it; the store failed.
-    pub async fn url(&self, reader: &ReaderName) -> Result<String, CallsError> {
-        let base = match &self.base {
-            Base::At(base) => base,
-            Base::Unknown(why) => return Err(CallsError::NoUrl(why.clone())),
-            Base::None => return Err(CallsError::NoListener),
+    /// No listener of its kind is configured, or not by what name readers reach it; the store failed.
+    pub async fn url(&self, reader: &Reader) -> Result<String, CallsError> {
+        let base = match (self.bases.of_reader(reader), reader.plain) {
+            (Base::At(base), _) => base,
+            (Base::Unknown(why), false) => return Err(CallsError::NoUrl(why.clone())),
+            (Base::Unknown(why), true) => return Err(CallsError::NoPlainUrl(why.clone())),
+            (Base::None, false) => return Err(CallsError::NoListener),
+            (Base::None, true) => return Err(CallsError::NoPlainListener),
         };
         let _changing = self.changing.lock().await;
         // Asked each time: a reader that was removed and added again has another.
-        let numbers = self.store.secret_numbers_of(reader).await?;
+        let numbers = self.store.secret_numbers_of(&reader.name).await?;
         self.learn(&numbers);
         let now = numbers.iter().find(|number| number.ends.is_none());
-        let secret = now.map(|now| self.secret(now)).ok_or_else(|| CallsError::NoUrl("it has no secret".to_owned()))?;
+        let secret = now.map(|now| self.secret(now)).ok_or_else(|| CallsError::NoSecret(reader.name.clone()))?;
         Ok(format!("{base}/r/{}", secret.as_str()))
     }
 
@@ -196,14 +219,6 @@ impl Calls {
         Ok(ends)
     }
 
-    /// What is to be said of each reader that calls, if anything.
-    pub fn warning(&self) -> Option<&'static str> {
-        self.base.is_plain().then_some(
-            "it calls over plain HTTP (plain_listen in [readers] of cardinal.toml): whoever is on the way reads its cards and \
-             can show them as it does; set listen there, for HTTPS",
-        )
-    }
-
     /// All secrets of one reader.
     fn learn(&self, numbers: &[SecretNumber]) {
         let Some(reader) = numbers.first().map(|number| &number.reader) else { return };
@@ -220,7 +235,7 @@ impl Calls {
     }
 
     /// Whose call it is, by what it shows as its secret and where it comes from; and who takes it now.
-    fn admit(&self, shown: &str, caller: IpAddr) -> Result<(Arc<Reader>, Option<Arc<Seat>>), Refusal> {
+    fn admit(&self, shown: &str, caller: IpAddr, over: Over) -> Result<(Arc<Reader>, Option<Arc<Seat>>), Refusal> {
         let digest = secret::digest(shown);
         let (reader, seat) = {
             let routes = self.routes();
@@ -229,11 +244,14 @@ impl Calls {
         };
         let setup = self.store.setup();
         let spec = setup.readers.get(&reader).filter(|spec| spec.enabled).ok_or(Refusal::Unknown)?;
-        if self.sources.admit(&spec.address, caller) {
-            Ok((Arc::clone(spec), seat))
-        } else {
-            Err(Refusal::Elsewhere(reader, spec.address.clone()))
+        if !self.sources.admit(&spec.address, caller) {
+            return Err(Refusal::Elsewhere(reader, spec.address.clone()));
         }
+        // Over TLS every reader may call: that tells nobody anything.
+        if over == Over::Plain && !spec.plain {
+            return Err(Refusal::InClear(reader));
+        }
+        Ok((Arc::clone(spec), seat))
     }
 
     /// Tells of a caller that was refused, at most once a minute for an address. Never what it showed: that may be a secret.
@@ -248,11 +266,16 @@ impl Calls {
                     Refusal::Elsewhere(reader, address) => {
                         format!("{caller} called with the secret of {reader}, whose address is {address}")
                     }
+                    Refusal::InClear(reader) => format!(
+                        "{reader} called over plain HTTP, which it is not to do: whoever is on the way has its secret now; \
+                         give it another (`cardinal reader rotate {reader} --overlap 0`) and have it call the HTTPS address, \
+                         or set plain = true where it cannot speak TLS"
+                    ),
                 };
                 let more = if before > 0 { format!(" ({before} refused since last told)") } else { String::new() };
                 let event = event(format!("{what}{more}")).fact("address", caller.to_string());
                 match refusal {
-                    Refusal::Elsewhere(reader, _) => event.reader(reader),
+                    Refusal::Elsewhere(reader, _) | Refusal::InClear(reader) => event.reader(reader),
                     Refusal::Unknown => event,
                 }
             }
@@ -305,6 +328,14 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner).rise(&self.reader, &self.seat);
     }
+}
+
+/// What is unsafe about how a reader calls, if anything.
+pub fn warning(reader: &Reader) -> Option<&'static str> {
+    reader.plain.then_some(
+        "it calls over plain HTTP (plain = true): whoever is on the way reads its cards and can show them as it does; take \
+         plain away if it can speak HTTPS",
+    )
 }
 
 async fn tell(store: &Store, event: EventBody) {

@@ -27,6 +27,8 @@ use crate::{
 /// What fails is found sooner; a loaded machine is slow.
 const LONG: Duration = Duration::from_secs(60);
 const OWN: [u8; 4] = [127, 0, 0, 1];
+/// Where the reader is that calls over plain HTTP.
+const OLD: [u8; 4] = [127, 0, 0, 4];
 
 const SITE: &str = "
     printer = [{ name = 'p', uri = 'folder:x' }]
@@ -35,6 +37,7 @@ const SITE: &str = "
         { name = 'r', driver = 'a/b', mode = 'm', transport = 'http', address = '127.0.0.1:80', device = 'd' },
         { name = 's', driver = 'a/b', mode = 'm', transport = 'http', address = '127.0.0.2:80', device = 'd' },
         { name = 'off', driver = 'a/b', mode = 'm', transport = 'http', address = '127.0.0.1', device = 'd', enabled = false },
+        { name = 'old', driver = 'a/b', mode = 'm', transport = 'http', address = '127.0.0.4', device = 'd', plain = true },
     ]";
 
 /// The listeners of a host, without the rest of it.
@@ -72,14 +75,14 @@ impl Here {
         let over_tls = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addresses = (over_tls.local_addr().unwrap(), plain.local_addr().unwrap());
-        let base = Base::of(&config.readers, Some(addresses.0), Some(addresses.1), &about);
+        let bases = Bases::of(&config.readers, Some(addresses.0), Some(addresses.1), &about);
         let key = Memory::open(store.clone(), &folder.path().join("host.key")).unwrap().key_for("calls").unwrap();
         let door = Door::new(tls, &config.callers);
         let limits = config.readers.bounds.listener();
-        let calls = Arc::new(Calls::open(store.clone(), key, config, base).await.unwrap());
+        let calls = Arc::new(Calls::open(store.clone(), key, config, bases).await.unwrap());
         let stop = CancellationToken::new();
-        for (listener, door) in [(over_tls, Some(door)), (plain, None)] {
-            let router = router(Arc::clone(&calls));
+        for (listener, door, over) in [(over_tls, Some(door), Over::Tls), (plain, None, Over::Plain)] {
+            let router = router(Arc::clone(&calls), over);
             tokio::spawn(serve(listener, door, router, Requests::default(), stop.clone(), limits.clone()));
         }
         Self { calls, store, tls: addresses.0, plain: addresses.1, certificate, folder, stop }
@@ -96,8 +99,15 @@ impl Here {
         Arc::clone(&self.store.setup().readers[&ReaderName::new(name).unwrap()])
     }
 
+    /// A connection of the reader `old` to the plain listener.
+    async fn connect_old(&self) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((OLD, 0))).unwrap();
+        socket.connect(self.plain).await.unwrap()
+    }
+
     async fn url(&self, reader: &str) -> String {
-        self.calls.url(&ReaderName::new(reader).unwrap()).await.unwrap()
+        self.calls.url(&self.reader(reader)).await.unwrap()
     }
 
     /// A session that answers each call with what it says.
@@ -165,9 +175,35 @@ async fn a_call_reaches_its_session_and_the_answer_its_reader() {
     // A card number of 10 kB is the driver's to refuse.
     let long = client.get(format!("{url}?card={}", "7".repeat(10_000))).send().await.unwrap();
     assert!(long.text().await.unwrap().len() > 10_000);
-    // The plain listener is another way to the same reader.
-    let plain = url.replace(&format!("https://{}", here.tls), &format!("http://{}", here.plain));
-    assert_eq!(client.get(plain).send().await.unwrap().status().as_u16(), 202);
+}
+
+#[tokio::test]
+async fn over_plain_http_calls_who_is_configured_so_and_nobody_else() {
+    let here = Here::new().await;
+    let _sessions = [here.echo("r"), here.echo("old")];
+    let other = |url: &str| {
+        let (https, http) = (format!("https://{}", here.tls), format!("http://{}", here.plain));
+        if url.starts_with(&https) { url.replace(&https, &http) } else { url.replace(&http, &https) }
+    };
+    let old = here.client(OLD);
+    let url = here.url("old").await;
+    assert!(url.starts_with(&format!("http://{}/r/", here.plain)), "without its secret");
+    assert_eq!(old.get(&url).send().await.unwrap().status().as_u16(), 202);
+    // Nobody learns anything of a call over TLS.
+    assert_eq!(old.get(other(&url)).send().await.unwrap().status().as_u16(), 202);
+
+    // A mistake of configuration: the secret of one that speaks TLS, in clear. It is answered as one that shows nothing.
+    let url = here.url("r").await;
+    assert!(url.starts_with(&format!("https://{}/r/", here.tls)), "without its secret");
+    let client = here.client(OWN);
+    let wrong = format!("http://{}/r/{}", here.plain, "A".repeat(32));
+    let got = whole(client.get(other(&url)).send().await.unwrap()).await;
+    let told = here.event(EventKind::CallRefused).await;
+    assert_eq!(got, whole(client.get(&wrong).send().await.unwrap()).await);
+    assert_eq!((told.reader.unwrap().as_str(), told.facts["address"].as_str()), ("r", "127.0.0.1"));
+    assert!(told.message.starts_with("r called over plain HTTP, which it is not to do"), "{}", told.message);
+    assert!(told.message.contains("cardinal reader rotate r --overlap 0"), "{}", told.message);
+    assert_eq!(client.get(&url).send().await.unwrap().status().as_u16(), 202);
 }
 
 #[tokio::test]
@@ -262,12 +298,13 @@ async fn a_rotated_secret_is_good_until_the_overlap_ends_and_survives_a_restart(
     assert_eq!((told.reader.unwrap().as_str(), &told.facts["overlap_ends"]), ("r", &ends.to_string()));
     // As after a restart: from the same store, with the same key.
     let key = Memory::open(here.store.clone(), &here.folder.path().join("host.key")).unwrap().key_for("calls").unwrap();
-    let again = Calls::open(here.store.clone(), key, here.calls.config.clone(), here.calls.base.clone()).await.unwrap();
+    let again =
+        Calls::open(here.store.clone(), key, here.calls.config.clone(), here.calls.bases.clone()).await.unwrap();
     let local = IpAddr::from(OWN);
     for url in [&first, &second] {
-        assert!(again.admit(url.rsplit('/').next().unwrap(), local).is_ok());
+        assert!(again.admit(url.rsplit('/').next().unwrap(), local, Over::Tls).is_ok());
     }
-    assert_eq!(again.url(&ReaderName::new("r").unwrap()).await.unwrap(), second);
+    assert_eq!(again.url(&here.reader("r")).await.unwrap(), second);
     // Somebody has seen it: nothing of before is good any more.
     here.calls.rotate(&here.reader("r"), Duration::ZERO).await.unwrap();
     let third = here.url("r").await;
@@ -351,6 +388,8 @@ async fn what_is_too_large_or_too_slow_is_refused() {
     assert_eq!(many.send().await.unwrap().status().as_u16(), 431);
 
     // What hyper refuses by itself, and a body that never comes.
+    let _old = here.echo("old");
+    let url = here.url("old").await;
     let path = url.rsplit_once("/r/").unwrap().1;
     for (said, code) in [
         (format!("GET /r/{path}\r\n\r\n"), "400"),
@@ -360,7 +399,7 @@ async fn what_is_too_large_or_too_slow_is_refused() {
         (format!("POST /r/{path} HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\nx"), "408"),
         (format!("POST /r/{path} HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"), "400"),
     ] {
-        let mut stream = TcpStream::connect(here.plain).await.unwrap();
+        let mut stream = here.connect_old().await;
         stream.write_all(said.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         tokio::time::timeout(LONG, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
@@ -393,14 +432,13 @@ async fn slow_senders_by_the_hundred_hold_up_nobody_else() {
         (bounds.request_ms, config.callers.greeting_ms) = (600_000, 600_000);
     })
     .await;
-    let _session = here.echo("r");
-    let url = here.url("r").await;
-    let plain = url.replace(&format!("https://{}", here.tls), &format!("http://{}", here.plain));
+    let _sessions = [here.echo("r"), here.echo("old")];
+    let (url, plain) = (here.url("r").await, here.url("old").await);
     let slow = slow_senders(&here, 300).await;
     for _ in 0..3 {
-        for url in [&url, &plain] {
+        for (from, url) in [(OWN, &url), (OLD, &plain)] {
             // A connection each.
-            assert_eq!(here.client(OWN).get(url).send().await.unwrap().status().as_u16(), 202);
+            assert_eq!(here.client(from).get(url).send().await.unwrap().status().as_u16(), 202);
         }
     }
     drop(slow);
@@ -418,10 +456,10 @@ async fn slow_senders_give_their_places_back() {
 #[tokio::test]
 async fn a_connection_is_not_kept_for_ever() {
     let here = Here::with(|config| config.readers.bounds.connection_ms = 300).await;
-    let _session = here.echo("r");
-    let url = here.url("r").await;
+    let _session = here.echo("old");
+    let url = here.url("old").await;
     let path = url.rsplit_once("/r/").unwrap().1;
-    let mut stream = TcpStream::connect(here.plain).await.unwrap();
+    let mut stream = here.connect_old().await;
     stream.write_all(format!("GET /r/{path} HTTP/1.1\r\nhost: h\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     // Well before the time for the next head.
@@ -458,14 +496,18 @@ async fn a_reader_that_calls_too_often_is_told_so_and_shown_once() {
 #[tokio::test]
 async fn without_a_listener_the_key_to_set_is_named() {
     let here = Here::new().await;
-    for (base, words) in [
-        (Base::None, "set listen in [readers] of cardinal.toml"),
-        (Base::Unknown("its certificate is for *.x".to_owned()), "(its certificate is for *.x): set url in [readers]"),
+    let (at, unknown) = (Base::At("x://elsewhere".to_owned()), Base::Unknown("its certificate is for *.x".to_owned()));
+    // Where there is a listener of the other kind alone, there is none.
+    for (reader, tls, plain, words) in [
+        ("r", Base::None, at.clone(), "set listen in [readers] of cardinal.toml"),
+        ("r", unknown.clone(), at.clone(), "(its certificate is for *.x): set url in [readers]"),
+        ("old", at.clone(), Base::None, "set plain_listen in [readers] of cardinal.toml"),
+        ("old", at, unknown, "(its certificate is for *.x): set plain_url in [readers]"),
     ] {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"key");
-        let calls = Calls::open(here.store.clone(), key, here.calls.config.clone(), base).await.unwrap();
-        let error = calls.url(&ReaderName::new("r").unwrap()).await.unwrap_err().to_string();
+        let bases = Bases { tls, plain };
+        let calls = Calls::open(here.store.clone(), key, here.calls.config.clone(), bases).await.unwrap();
+        let error = calls.url(&here.reader(reader)).await.unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
-        assert_eq!(calls.warning(), None);
     }
 }

@@ -54,12 +54,16 @@ const PLAIN: &[(&str, &str)] = &[
     (
         "readers.plain_listen",
         "The same without TLS, for readers that have none: whoever is on the way reads the cards, and the secret with which \
-      the reader calls. Readers are told this address only where `readers.listen` is empty. \"\": not at all.",
+      the reader calls. It is for readers with `plain = true` alone; all others are refused there. \"\": not at all.",
     ),
     (
         "readers.url",
         "How readers reach `readers.listen`, such as \"https://print.example.org:8633\". Empty: the first name of the host's \
       certificate, with the port that is listened on.",
+    ),
+    (
+        "readers.plain_url",
+        "How readers reach `readers.plain_listen`, such as \"http://print.example.org:8634\". Empty: as for `readers.url`.",
     ),
     (
         "printers.ca",

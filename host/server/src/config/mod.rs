@@ -100,36 +100,38 @@ pub struct Readers {
     pub plain_listen: Option<SocketAddr>,
     /// Empty: see [`crate::calls::Base`].
     pub url: String,
+    /// Empty: likewise.
+    pub plain_url: String,
     pub bounds: CallLimits,
 }
 
 impl Readers {
     fn check(&self) -> Result<()> {
         self.bounds.check().context("[readers.bounds]")?;
-        let example = "write it as https://print.example.org:8633";
-        if self.url.is_empty() {
-            return Ok(());
-        }
-        let url = reqwest::Url::parse(&self.url).with_context(|| format!("[readers] url {:?}: {example}", self.url))?;
-        let bare = url.host().is_some()
-            && url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none();
-        let scheme = match url.scheme() {
-            "https" => true,
-            "http" => self.listen.is_none(),
-            _ => false,
-        };
-        if !scheme {
-            bail!("[readers] url must begin with https:// (http:// only where plain_listen alone is set); {example}");
-        }
-        if !bare {
-            bail!("[readers] url has more, or less, than a name and a port; {example}");
-        }
-        Ok(())
+        check_url("url", &self.url, "https", "https://print.example.org:8633")?;
+        check_url("plain_url", &self.plain_url, "http", "http://print.example.org:8634")
     }
+}
+
+/// Whether an address that readers are told is this scheme, a name and a port, and nothing else.
+fn check_url(key: &str, url: &str, scheme: &str, example: &str) -> Result<()> {
+    if url.is_empty() {
+        return Ok(());
+    }
+    let url = reqwest::Url::parse(url).with_context(|| format!("[readers] {key} {url:?}: write it as {example}"))?;
+    let bare = url.host().is_some()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    if url.scheme() != scheme {
+        bail!("[readers] {key} must begin with {scheme}://; write it as {example}");
+    }
+    if !bare {
+        bail!("[readers] {key} has more, or less, than a name and a port; write it as {example}");
+    }
+    Ok(())
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -384,8 +386,10 @@ mod tests {
         assert_eq!(load("").unwrap().readers, Readers::default());
         assert_eq!(readers("listen = ''").unwrap().listen, None);
         let both = "listen = '0.0.0.0:8633'\nplain_listen = '0.0.0.0:8634'\n";
-        assert!(readers(&format!("{both}url = 'https://print.example.org:8633'")).is_ok());
-        assert!(readers("plain_listen = '0.0.0.0:8634'\nurl = 'http://print.example.org:8634/'").is_ok());
+        let urls = "url = 'https://print.example.org:8633'\nplain_url = 'http://print.example.org:8634/'";
+        assert!(readers(&format!("{both}{urls}")).is_ok());
+        let error = format!("{:#}", readers("plain_url = 'https://print'").unwrap_err());
+        assert!(error.contains("plain_url must begin with http://"), "{error}");
         for (url, words) in [
             ("print.example.org:8633", "must begin with https://"),
             ("https://print/r", "more, or less"),

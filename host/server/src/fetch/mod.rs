@@ -29,7 +29,7 @@ use tokio::sync::Semaphore;
 
 pub use self::{
     limits::{FETCH_LIMITS, FetchLimits},
-    names::host,
+    names::host_and_port,
 };
 
 /// What belongs to a connection, and so to the host (RFC 9110, section 7.6.1; RFC 9112, section 6).
@@ -50,6 +50,8 @@ pub struct Target {
 /// Carries out the fetches of all readers.
 pub struct Fetcher {
     limits: FetchLimits,
+    /// Asked for each connection: a reader may have another address by now.
+    names: Arc<dyn reqwest::dns::Resolve>,
     /// Fair: whoever waits longest is next.
     at_once: Semaphore,
     /// By the certificate that each takes.
@@ -61,7 +63,7 @@ impl Fetcher {
     /// A broken system cannot make a client.
     pub fn new(limits: FetchLimits) -> Result<Self> {
         let at_once = Semaphore::new(size(limits.at_once).min(Semaphore::MAX_PERMITS));
-        let fetcher = Self { limits, at_once, clients: Mutex::default() };
+        let fetcher = Self { limits, names: Arc::new(names::Names), at_once, clients: Mutex::default() };
         fetcher.client(None).context("cannot make an HTTP client for readers")?;
         Ok(fetcher)
     }
@@ -131,7 +133,7 @@ impl Fetcher {
         }
         let builder = Client::builder()
             .connect_timeout(Duration::from_millis(self.limits.connect_ms))
-            .dns_resolver(Arc::new(names::Names))
+            .dns_resolver(Arc::clone(&self.names))
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_proxy()

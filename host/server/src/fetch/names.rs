@@ -40,11 +40,29 @@ fn is_elsewhere(address: IpAddr) -> bool {
     }
 }
 
-/// A reader's address without a port, as it stands in a URL.
+/// The parts of a reader's address, `host[:port]`; the host as it stands in a URL.
 ///
 /// # Errors
 /// What is wrong with it, in words for the administrator.
-pub fn host(address: &str) -> Result<String, String> {
+pub fn host_and_port(address: &str) -> Result<(String, Option<u16>), String> {
+    let split = match address.parse::<IpAddr>() {
+        // Its colons lead to no port.
+        Ok(_) => None,
+        Err(_) => address.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')),
+    };
+    let Some((named, port)) = split else { return Ok((host(address)?, None)) };
+    if named.contains(':') && !named.ends_with(']') {
+        return Err(format!("{address:?} is no address; write an IPv6 address with a port as [ADDRESS]:PORT"));
+    }
+    // No sign, no space: digits alone.
+    let number =
+        Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit())).and_then(|port| port.parse().ok());
+    let number = number.filter(|port| *port > 0);
+    let number = number.ok_or_else(|| format!("address {address:?} ends in no port; it may be 1 to 65535"))?;
+    Ok((host(named)?, Some(number)))
+}
+
+fn host(address: &str) -> Result<String, String> {
     let inner = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
     if let Ok(ip) = inner.parse::<IpAddr>() {
         if ip.is_unspecified() || ip.is_multicast() {
@@ -54,13 +72,6 @@ pub fn host(address: &str) -> Result<String, String> {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => format!("[{ip}]"),
         });
-    }
-    if let Some((host, port)) = address.rsplit_once(':')
-        && port.bytes().all(|byte| byte.is_ascii_digit())
-    {
-        return Err(format!(
-            "address {address:?} has a port, but this mode knows its ports itself; write {host:?} alone"
-        ));
     }
     let is_label = |label: &str| {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
@@ -80,17 +91,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_a_name_or_an_ip_address_and_has_no_port() {
-        for (written, taken) in [
-            ("10.0.0.21", "10.0.0.21"),
-            ("::ffff:10.0.0.21", "10.0.0.21"),
-            ("fe80::1", "[fe80::1]"),
-            ("[fe80::1]", "[fe80::1]"),
-            ("Reader-2.example.org.", "reader-2.example.org"),
+    fn an_address_is_a_name_or_an_ip_address_and_may_have_a_port() {
+        for (written, taken, port) in [
+            ("10.0.0.21", "10.0.0.21", None),
+            ("10.0.0.21:8080", "10.0.0.21", Some(8080)),
+            ("::ffff:10.0.0.21", "10.0.0.21", None),
+            ("fe80::1", "[fe80::1]", None),
+            ("fe80::1:8080", "[fe80::1:8080]", None),
+            ("[fe80::1]", "[fe80::1]", None),
+            ("[fe80::1]:8080", "[fe80::1]", Some(8080)),
+            ("Reader-2.example.org.", "reader-2.example.org", None),
+            ("Reader-2.example.org:1", "reader-2.example.org", Some(1)),
         ] {
-            assert_eq!(host(written).unwrap(), taken);
+            assert_eq!(host_and_port(written).unwrap(), (taken.to_owned(), port), "{written}");
         }
-        assert!(host("10.0.0.21:80").unwrap_err().contains("write \"10.0.0.21\" alone"));
         for wrong in [
             "",
             ".",
@@ -103,10 +117,21 @@ mod tests {
             "2130706433",
             "0x7f.1",
             "a..b",
-            "[::1]:80",
             "h?x",
+            "h:",
+            "h:0",
+            "h:65536",
+            "h:+80",
+            "h:80:80",
+            ":80",
+            "u@h:80",
+            "0.0.0.0:80",
+            "[::1",
+            "[::1]:",
+            "[h]:80",
+            "fe80::x:80",
         ] {
-            assert!(host(wrong).is_err(), "{wrong}");
+            assert!(host_and_port(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -125,6 +150,18 @@ mod tests {
             ("0.0.0.0", false),
         ] {
             assert_eq!(is_elsewhere(address.parse().unwrap()), elsewhere, "{address}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_taken_of_an_address_is_one_host_in_a_url(address in "[a-z0-9.:\\[\\]@/?#% -]{0,24}") {
+            if let Ok((host, port)) = host_and_port(&address) {
+                let url = reqwest::Url::parse(&format!("http://{host}:{}/", port.unwrap_or(1))).unwrap();
+                proptest::prop_assert_eq!(url.host_str(), Some(host.as_str()));
+                proptest::prop_assert_eq!(url.port_or_known_default(), Some(port.unwrap_or(1)));
+                proptest::prop_assert_eq!((url.path(), url.query(), url.fragment(), url.username()), ("/", None, None, ""));
+            }
         }
     }
 }

@@ -97,6 +97,37 @@ async fn one_that_says_nothing_or_is_not_there_is_given_up() {
     assert!(fault.code == "refused" && fault.message.contains("write the address itself"), "{fault}");
 }
 
+/// Names that lead where they are said to lead now.
+struct Leads(Mutex<SocketAddr>);
+
+impl reqwest::dns::Resolve for Leads {
+    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let address = *self.0.lock().unwrap();
+        Box::pin(async move { Ok(Box::new([address].into_iter()) as reqwest::dns::Addrs) })
+    }
+}
+
+#[tokio::test]
+async fn a_reader_whose_name_leads_elsewhere_now_is_found_there() {
+    let (first, _told) = device(b"HTTP/1.1 201 A\r\ncontent-length: 0\r\n\r\n", false).await;
+    // The same port of another address, as a reader has it that was given a new one.
+    let second = TcpListener::bind(SocketAddr::from(([127, 0, 0, 2], first.port()))).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = second.accept().await {
+            let _ = stream.read(&mut [0; 4_096]).await;
+            let _ = stream.write_all(b"HTTP/1.1 202 B\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    });
+    let leads = Arc::new(Leads(Mutex::new(first)));
+    let names: Arc<dyn reqwest::dns::Resolve> = Arc::<Leads>::clone(&leads);
+    let fetcher = Fetcher { names, clients: Mutex::default(), ..fetcher(15_000) };
+    let target = Target { host: "reader.example.org".to_owned(), ..target(1_000) };
+    let ask = async || fetcher.fetch(&target, first.port(), get("/")).await.unwrap().status;
+    assert_eq!(ask().await, 201);
+    *leads.0.lock().unwrap() = SocketAddr::from(([127, 0, 0, 2], first.port()));
+    assert_eq!(ask().await, 202, "at the next fetch already");
+}
+
 #[tokio::test]
 async fn a_request_is_as_the_driver_wrote_it_and_the_connection_is_ours() {
     let (address, mut told) = device(b"HTTP/1.1 200 OK\r\nX-Seen: 1\r\ncontent-length: 2\r\n\r\nok", false).await;

@@ -18,7 +18,7 @@ use super::{
     extract::{Body, Path},
 };
 use crate::{
-    calls::CallsError,
+    calls::{self, CallsError},
     drivers::Standing,
     host::Host,
     sessions::{Command, ReaderStatus},
@@ -107,7 +107,7 @@ fn view(host: &Host, spec: &Reader) -> ReaderView {
     }
     // A token is secret; that there is one is not.
     spec.token = spec.token.map(|_| Token::hidden());
-    let warning = host.services.calls.warning().filter(|_| calls_over_http(host, &spec)).map(str::to_owned);
+    let warning = calls::warning(&spec).map(str::to_owned);
     let driver_standing = host.services.drivers.standing_of(&spec.driver);
     ReaderView { status: host.sessions.status(&spec.name), spec, driver_standing, warning }
 }
@@ -156,7 +156,7 @@ pub(super) async fn callback(
     Path(name): Path<ReaderName>,
 ) -> Result<Json<Callback>, ApiError> {
     let spec = calling(&host, &name)?;
-    let url = host.services.calls.url(&spec.name).await.map_err(|error| match error {
+    let url = host.services.calls.url(&spec).await.map_err(|error| match error {
         CallsError::Store(error) => ApiError::from(error),
         other => ApiError::refused(other.to_string()),
     })?;

@@ -34,7 +34,7 @@ use crate::{
 pub(super) struct HttpSession<'t> {
     hands: Hands<'t>,
     target: Target,
-    ports: Vec<u16>,
+    way: Http,
     calls: OpenCalls,
     fetches: JoinSet<(Id, Result<Response, Fault>)>,
     /// Whether it was told that the driver sends bytes, which go nowhere.
@@ -43,11 +43,11 @@ pub(super) struct HttpSession<'t> {
 
 impl<'t> HttpSession<'t> {
     pub(super) fn new(hands: Hands<'t>, way: Http) -> Self {
-        let Http { host, ports, certificate } = way;
         let patience = Duration::from_millis(hands.services.config.sessions.call_answer_ms);
-        let target = Target { host, certificate, body_bytes: hands.session.bounds().http_body_bytes };
+        let body_bytes = hands.session.bounds().http_body_bytes;
+        let target = Target { host: way.host.clone(), certificate: way.certificate, body_bytes };
         let (calls, fetches) = (OpenCalls::new(patience), JoinSet::new());
-        Self { hands, target, ports, calls, fetches, told_sending: false }
+        Self { hands, target, way, calls, fetches, told_sending: false }
     }
 
     /// Runs the session to its end. Every card that was read has been decided about when this returns.
@@ -168,11 +168,10 @@ impl<'t> HttpSession<'t> {
 
     fn fetch(&mut self, fetch: Fetch) -> Result<(), End> {
         let broken = |detail: String| End::Driver(SessionError::Contract { export: "handle", detail });
-        let port = fetch.port.or_else(|| self.ports.first().copied());
-        let port = port.ok_or_else(|| broken("asked for a fetch, but its mode names no port".to_owned()))?;
-        if !self.ports.contains(&port) {
-            return Err(broken(format!("asked for a fetch on port {port}, which its mode does not name")));
-        }
+        let port = self.way.port(fetch.port).ok_or_else(|| match fetch.port {
+            Some(port) => broken(format!("asked for a fetch on port {port}, which its mode does not name")),
+            None => broken("asked for a fetch, but its mode names no port".to_owned()),
+        })?;
         let (fetcher, target) = (Arc::clone(&self.hands.services.fetcher), self.target.clone());
         self.fetches.spawn(async move { (fetch.id, fetcher.fetch(&target, port, fetch).await) });
         Ok(())

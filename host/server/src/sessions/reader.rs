@@ -262,7 +262,7 @@ impl ReaderTask {
     async fn http(&mut self, prepared: Prepared) -> Result<End, SessionError> {
         let Way::Http(way) = prepared.way.clone() else { return Ok(End::Stopped) };
         self.calm().await;
-        let callback = match self.services.calls.url(&self.spec.name).await {
+        let callback = match self.services.calls.url(&self.spec).await {
             Ok(callback) => callback,
             Err(error) => {
                 let why = format!("{:#}", anyhow::Error::from(error));

@@ -14,10 +14,11 @@ mod jobs;
 mod large;
 mod memory;
 mod readers;
+mod swipes;
 mod table;
 mod taps;
 
-use std::{env, fs, num::NonZero, thread};
+use std::{env, fs, net::SocketAddr, num::NonZero, path::PathBuf, thread};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
@@ -38,6 +39,12 @@ struct Arguments {
     /// Used by the measurement of taps itself: be the plain server that is compared with
     #[arg(long, hide = true)]
     echo: bool,
+    /// Used by the measurement of swipes itself: be the plain server that is compared with, at this address
+    #[arg(long, hide = true, value_name = "ADDRESS", requires = "tls")]
+    answer: Option<SocketAddr>,
+    /// The folder with its certificate and key
+    #[arg(long, hide = true, value_name = "FOLDER")]
+    tls: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,6 +53,8 @@ enum What {
     Driver,
     /// From tap to verdict through the whole host, against a bare echo
     Taps,
+    /// From an HTTPS swipe to its answer through host and driver, against the same handler alone; 5,000 verified readers
+    Swipes,
     /// From tap to the last byte at a printer, against ipptool printing straight to it
     Delivery,
     /// 10,000 connected readers: memory each
@@ -62,6 +71,9 @@ fn main() -> Result<()> {
     if arguments.echo {
         return runtime.block_on(taps::echo());
     }
+    if let (Some(address), Some(tls)) = (arguments.answer, &arguments.tls) {
+        return runtime.block_on(swipes::answer(address, tls));
+    }
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     println!("{cores} cores ({}); medians of up to {} rounds in turn", processor(), arguments.rounds);
     let all = What::value_variants();
@@ -71,6 +83,7 @@ fn main() -> Result<()> {
         match what {
             What::Driver => driver::run(arguments.rounds)?,
             What::Taps => runtime.block_on(taps::run(arguments.rounds.min(3)))?,
+            What::Swipes => runtime.block_on(swipes::run(arguments.rounds.min(3)))?,
             What::Delivery => runtime.block_on(delivery::run(arguments.rounds * 3))?,
             What::Readers => runtime.block_on(readers::run())?,
             What::Large => runtime.block_on(large::run())?,
