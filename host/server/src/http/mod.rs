@@ -30,7 +30,7 @@ pub use self::{
     error::{ApiError, ErrorBody},
     events::EventQuery,
     jobs::{JobQuery, ReleaseBody},
-    listener::{ListenerLimits, Requests, bind, serve},
+    listener::{Expected, ListenerLimits, Requests, bind, serve},
     printers::PrinterView,
     readers::{Callback, CommandBody, ReaderView, RotateBody, Rotated},
     site::{Applied, ApplyQuery},
