@@ -88,7 +88,13 @@ impl HttpReader {
 
     /// Calls the host at this path, and gives the status and the body that it hears.
     pub async fn calls(&self, path: &str) -> (u16, String) {
-        let url = format!("{}{path}", self.told.borrow().0);
+        let callback = self.told.borrow().0.clone();
+        self.calls_at(&callback, path).await
+    }
+
+    /// The same at an address that it was told before.
+    pub async fn calls_at(&self, callback: &str, path: &str) -> (u16, String) {
+        let url = format!("{callback}{path}");
         let answer = self.client.get(url).send().await.unwrap_or_else(|error| panic!("{path}: {error}"));
         (answer.status().as_u16(), answer.text().await.unwrap_or_default())
     }

@@ -129,6 +129,27 @@ async fn a_call_that_nobody_answers_is_answered_by_the_host() {
 }
 
 #[tokio::test]
+async fn a_call_whose_reader_was_told_that_it_is_over_is_not_given_to_the_driver() {
+    let (host, reader) = host_and_reader(&[
+        ("CARDINAL_READERS__BOUNDS__ANSWER_MS", "1000"),
+        ("CARDINAL_SESSIONS__CALL_ANSWER_MS", "1000"),
+        // One card a second, and none is read while one waits: the later ones wait for longer than a second.
+        ("CARDINAL_SESSIONS__CARDS_WAITING", "1"),
+        ("CARDINAL_SESSIONS__CARDS_PER_SECOND", "1"),
+    ])
+    .await;
+    let cards: Vec<_> = (1..=8).map(|card| format!("/card?card={card}")).collect();
+    let answers = futures_util::future::join_all(cards.iter().map(|card| reader.calls(card))).await;
+    let late = answers.iter().filter(|(status, _)| *status == 504).count();
+    assert!(late >= 2, "{answers:?}");
+    assert!(answers.iter().all(|(status, _)| [200, 504].contains(status)), "{answers:?}");
+    // The queue is empty again; what was read is known.
+    wait::until("an answer", async || (reader.calls("/now").await.0 == 201).then_some(())).await;
+    let read = host.api().events_of(EventKind::CardRead).await.len();
+    assert!(read < 8, "{read} were read, {answers:?}");
+}
+
+#[tokio::test]
 async fn whatever_the_reader_answers_to_a_fetch_the_session_goes_on() {
     let (host, reader) = host_and_reader(&[("CARDINAL_FETCHES__WHOLE_MS", "1500")]).await;
     for (path, outcome) in [
@@ -150,9 +171,6 @@ async fn whatever_the_reader_answers_to_a_fetch_the_session_goes_on() {
     let now = host.api().now().await;
     host.cli("reader command r probe path=/x port=18443").await.ok();
     assert!(logged(&host, now, "probe /x:").await.body.message.contains("refused: the reader cannot be reached"));
-    // Over TLS it would have to have the pinned certificate.
-    host.cli("reader command r probe path=/tls tls=true").await.ok();
-    logged(&host, now, "probe /tls: tls:").await;
     // While one is slow, calls are answered all the same.
     host.cli("reader command r probe path=/silent").await.ok();
     assert_eq!(reader.calls("/card?card=4711").await.1, "nothing-held");
@@ -219,6 +237,33 @@ async fn a_session_that_is_stopped_gives_every_verdict_first() {
 }
 
 #[tokio::test]
+async fn a_reader_that_calls_on_while_its_session_begins_anew_gets_an_answer_to_every_call() {
+    let (host, mut reader) = host_and_reader(&[("CARDINAL_READERS__BOUNDS__CALLS_PER_SECOND", "100000")]).await;
+    let callback = reader.callback(1).await;
+    let over = std::cell::Cell::new(false);
+    let restarts = async {
+        for retry in 1..=6 {
+            host.cli("reader rotate r").await.ok();
+            host.cli(&format!("reader set r link.retry_longest_ms=100{retry}")).await.ok();
+        }
+        over.set(true);
+    };
+    let calling = async {
+        let mut all = Vec::new();
+        while !over.get() {
+            // At the old address, which is good for minutes yet.
+            let (now, card) =
+                tokio::join!(reader.calls_at(&callback, "/now"), reader.calls_at(&callback, "/card?card=4711"));
+            all.extend([now.0, card.0]);
+        }
+        all
+    };
+    let ((), all) = tokio::join!(restarts, calling);
+    assert!(all.len() > 6, "{all:?}");
+    assert!(all.iter().all(|status| [200, 201].contains(status)), "{all:?}");
+}
+
+#[tokio::test]
 async fn a_host_that_is_told_to_end_answers_every_call_that_is_open() {
     let (mut host, reader) = host_and_reader(&[]).await;
     let stop = async {
@@ -235,9 +280,9 @@ async fn a_host_that_is_told_to_end_answers_every_call_that_is_open() {
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused_and_the_session_goes_on() {
     let (host, reader) = host_and_reader(&[]).await;
-    let body = |length: usize| reader.posts("/now", vec![b'x'; length]);
-    let (status, said) = body(256 << 10).await;
-    assert_eq!((status, said.len()), (201, "POST ".len() + (256 << 10)));
+    // Not one that is answered with itself: an answer is bounded, too.
+    let body = |length: usize| reader.posts("/card?card=4", vec![b'x'; length]);
+    assert_eq!(body(256 << 10).await, (200, "unknown-card".to_owned()));
     for too_large in [(256 << 10) + 1, 1 << 20] {
         assert_eq!(body(too_large).await, (413, String::new()));
     }
@@ -258,7 +303,7 @@ fn certificate(host: &Host) -> (String, String) {
 
 #[tokio::test]
 async fn over_tls_a_fetch_goes_to_the_reader_that_has_the_pinned_certificate_and_to_no_other() {
-    let (host, mut reader) = host_and_reader(&[]).await;
+    let (host, reader) = host_and_reader(&[]).await;
     let (key, certificate) = certificate(&host);
     let at = format!("{}:18443", reader.address());
     let mut command = Command::new(program::theirs("openssl"));
@@ -275,11 +320,15 @@ async fn over_tls_a_fetch_goes_to_the_reader_that_has_the_pinned_certificate_and
     // What the error says to do is what helps.
     let said = probe("tls: ").await;
     let pin = said.split_once("certificate=").unwrap().1.trim_end_matches('`').to_owned();
+    // Its driver tells it in clear where to call: with a pin that is over.
+    let in_clear = async || {
+        host.api().reader_until("r", "not asked in clear", |reader| reader.reason.starts_with("tls: ")).await;
+    };
     host.cli(&format!("reader set r certificate={pin}")).await.ok();
-    reader.callback(2).await;
+    in_clear().await;
     probe("probe /: 200 with ").await;
     host.cli(&format!("reader set r certificate=sha256:{}", "0".repeat(64))).await.ok();
-    reader.callback(3).await;
+    in_clear().await;
     probe("not the pinned one").await;
 }
 

@@ -73,7 +73,11 @@ impl Driver for RfIdeas241 {
 
     fn handle(&mut self, now: Millis, input: Input, out: &mut Outputs) -> Result<(), Fault> {
         match input {
-            Input::Connected(_) | Input::Timer(ROUND_TIMER) => self.rounds.begin(&self.options, out),
+            Input::Connected(random) => {
+                self.rounds.spread(&random);
+                self.rounds.begin(&self.options, out);
+            }
+            Input::Timer(ROUND_TIMER) => self.rounds.begin(&self.options, out),
             Input::Resumed if self.fingerprint != self.options.fingerprint => {
                 self.fingerprint = self.options.fingerprint;
                 self.rounds.changed(&self.options, out);

@@ -37,6 +37,8 @@ pub(crate) struct Rounds {
     /// Health and reason as last told.
     told: (String, String),
     quiet_until: Millis,
+    /// By how much of 65,536 parts the first interval is shorter, once: readers that begin together are not checked together.
+    sooner: u64,
 }
 
 /// What the awaited answer is for.
@@ -65,7 +67,13 @@ impl Rounds {
             told_clear: false,
             told: (String::new(), String::new()),
             quiet_until: 0,
+            sooner: 0,
         }
+    }
+
+    /// A session begins: its checks are to lie elsewhere than those of other readers.
+    pub(crate) fn spread(&mut self, random: &[u8]) {
+        self.sooner = random.iter().take(2).fold(0, |number, byte| number << 8 | u64::from(*byte));
     }
 
     /// Whether a request is under way.
@@ -86,6 +94,7 @@ impl Rounds {
             .number(self.quiet_until)
             .flag(self.drifted)
             .flag(self.told_clear)
+            .number(self.sooner)
     }
 
     pub(crate) fn load(loader: &mut Loader<'_>) -> Result<Self, Fault> {
@@ -101,6 +110,7 @@ impl Rounds {
             // Not in the first version of the state.
             drifted: loader.version() > 1 && loader.flag()?,
             told_clear: loader.version() > 1 && loader.flag()?,
+            sooner: if loader.version() > 1 { loader.number()? } else { 0 },
         })
     }
 
@@ -258,7 +268,8 @@ impl Rounds {
         } else {
             self.tell("online", String::new(), options, out);
         }
-        out.set_timer(ROUND_TIMER, options.check_every);
+        let sooner = options.check_every.saturating_mul(std::mem::take(&mut self.sooner)) >> 16;
+        out.set_timer(ROUND_TIMER, options.check_every.saturating_sub(sooner));
     }
 
     fn failed(&mut self, why: String, options: &Options, out: &mut Outputs) {

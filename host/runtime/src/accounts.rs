@@ -23,6 +23,7 @@ pub struct Accounts {
     swipes: BTreeSet<Id>,
     log: Rate,
     reports: Rate,
+    fetched: Rate,
     remembered: BTreeMap<String, u64>,
 }
 
@@ -135,7 +136,8 @@ impl Accounts {
             Output::Fetch(fetch) => {
                 new_id(&mut self.fetches, fetch.id, "fetch", "in flight")?;
                 let count = self.fetches.len() as u64;
-                within("fetches_in_flight", count, bounds.fetches_in_flight, "fetches in flight")
+                within("fetches_in_flight", count, bounds.fetches_in_flight, "fetches in flight")?;
+                within("fetches_per_minute", self.fetched.count(now), bounds.fetches_per_minute, "fetches in a minute")
             }
             Output::Card(card) => {
                 new_id(&mut self.swipes, card.swipe, "swipe", "waiting for its verdict")?;
@@ -283,6 +285,18 @@ mod tests {
         books.outputs(0, vec![fetch(1)], &bounds).unwrap();
         let mut socket = Accounts::new(&Context { transport: "dial".to_owned(), ..Context::default() });
         assert!(matches!(socket.outputs(0, vec![fetch(1)], &bounds), Err(Refused::Contract(_))));
+    }
+
+    #[test]
+    fn fetches_are_counted_by_the_minute_of_the_session() {
+        let bounds = Bounds { fetches_per_minute: 2, ..Bounds::default() };
+        let ended = || Input::Fetched(1, Err(cardinal_domain::driver::Fault::new("refused", "")));
+        let mut books = http();
+        for now in [59_998, 59_999, 60_000, 60_001] {
+            books.outputs(now, vec![fetch(1)], &bounds).unwrap();
+            books.input(&ended());
+        }
+        assert_eq!(crossed(books.outputs(60_002, vec![fetch(1)], &bounds)), "fetches_per_minute");
     }
 
     #[test]

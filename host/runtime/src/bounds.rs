@@ -31,6 +31,7 @@ bounds_table! {
     http_body_bytes = 256 * KIB, "bytes", "Body taken from a reader in one call or one answer to a fetch.";
     timers = 16, "timers", "Timers set at one time.";
     fetches_in_flight = 4, "fetches", "HTTP requests to the reader at one time. Embedded web servers rarely stand more.";
+    fetches_per_minute = 600, "fetches", "HTTP requests to the reader by the session's clock. Configuring a reader may take tens; ten a second, kept up, wear down a small web server.";
     open_calls = 8, "calls", "HTTP calls from the reader that wait for their answer; the host refuses further ones by itself.";
     swipes_waiting = 200, "swipes", "Cards that wait for their verdict. The host reads no further once 16 wait, so only one chunk of input can add to them.";
     log_lines_per_minute = 60, "lines", "Lines of log by the session's clock, so that one reader cannot fill the log.";

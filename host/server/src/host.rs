@@ -126,7 +126,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     }
     for (readers, door, over) in [(readers, door(), Over::Tls), (readers_plain, None, Over::Plain)] {
         let Some(readers) = readers else { continue };
-        let limits = services.config.readers.bounds.listener();
+        let limits = services.config.readers.bounds.listener(Calls::expected(&services.calls));
         serving.push(serve_within(readers, door, calls::router(Arc::clone(&services.calls), over), limits));
     }
     files::write_private(&file, serde_json::to_string(&listening)?.as_bytes())

@@ -15,6 +15,7 @@ mod files;
 mod hex;
 mod host;
 mod http;
+mod look_up;
 mod memory;
 mod readers;
 mod recorder;

@@ -22,11 +22,11 @@ use axum::{
 use cardinal_domain::{bounds::size, driver, driver::Pair, site::Reader};
 use futures_util::StreamExt as _;
 use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep_until, timeout, timeout_at},
+    sync::{mpsc::error::TrySendError, oneshot},
+    time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{Calling, Calls, Over, pace::May, routes::Seat};
+use super::{Calling, Calls, Over, Refusal, pace::May, routes::Seat};
 
 /// Headers of one connection rather than of a message (RFC 9110 section 7.6.1, and older ones of the same kind).
 const OF_CONNECTION: &[&str] = &[
@@ -45,9 +45,11 @@ const NOBODY_THERE: &str = "5";
 /// When a reader that called too often is to call again, in seconds.
 const TOO_MANY: &str = "1";
 
+/// How long a call waits for a session to take it: that of a reader which is changed ends before the next begins.
+const SEAT_WAIT: Duration = Duration::from_secs(3);
 /// When a refusal is answered, counted from the call: by then it is known why, however long that took, so that the time tells
 /// nothing of it.
-const REFUSED_AFTER: Duration = Duration::from_millis(10);
+pub(super) const REFUSED_AFTER: Duration = Duration::from_millis(10);
 /// How much of a body that is too large is read all the same, in bodies that are not: whoever still sends when the connection
 /// is closed does not come to see why.
 const READ_OF_TOO_LARGE: usize = 8;
@@ -70,6 +72,7 @@ async fn call(
             let path = path.to_owned();
             taken(&calls, &reader, seat, path, request).await
         }
+        Err(Refusal::NotYet) => later(StatusCode::SERVICE_UNAVAILABLE, NOBODY_THERE),
         Err(refusal) => {
             calls.tell_refused(caller, &refusal);
             sleep_until(came + REFUSED_AFTER).await;
@@ -98,7 +101,14 @@ async fn taken(
     path: String,
     request: Request<Body>,
 ) -> Response<Body> {
-    let Some(seat) = seat else { return later(StatusCode::SERVICE_UNAVAILABLE, NOBODY_THERE) };
+    let nobody = || later(StatusCode::SERVICE_UNAVAILABLE, NOBODY_THERE);
+    let seat = match seat {
+        Some(seat) => seat,
+        None => match next_seat(calls, reader).await {
+            Some(seat) => seat,
+            None => return nobody(),
+        },
+    };
     let may = seat.pace.lock().unwrap_or_else(PoisonError::into_inner).call();
     if let May::NotNow { begins } = may {
         if begins {
@@ -106,36 +116,75 @@ async fn taken(
         }
         return later(StatusCode::TOO_MANY_REQUESTS, TOO_MANY);
     }
-    let Ok(_open) = Arc::clone(&seat.open).try_acquire_owned() else {
+    let Ok(mut open) = Arc::clone(&seat.open).try_acquire_owned() else {
         return later(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY);
     };
     let limits = &calls.config.readers.bounds;
     let (head, body) = request.into_parts();
     let Ok(query) = Query::<Vec<Pair>>::try_from_uri(&head.uri) else { return status(StatusCode::BAD_REQUEST) };
-    let until = Instant::now() + Duration::from_millis(limits.request_ms);
-    let body = match timeout_at(until, whole(body, &head.headers, seat.body_bytes)).await {
+    let whole_until = Instant::now() + Duration::from_millis(limits.request_ms);
+    let body = match timeout_at(whole_until, whole(body, &head.headers, seat.body_bytes)).await {
         Ok(Ok(body)) => body,
         Ok(Err(why)) => return status(why),
         Err(_) => return status(StatusCode::REQUEST_TIMEOUT),
     };
-    let (answer, answered) = oneshot::channel();
-    let calling = Calling {
+    let (answer, mut answered) = oneshot::channel();
+    let until = Instant::now() + Duration::from_millis(limits.answer_ms);
+    let mut calling = Calling {
         method: head.method.as_str().to_owned(),
         path,
         query: query.0,
         headers: shown(&head.headers, size(limits.header_bytes)),
         body,
         answer,
+        until,
+        back: None,
     };
-    // There is room for as many as may be open; a session that has just gone takes none.
-    if seat.calls.try_send(calling).is_err() {
-        return later(StatusCode::SERVICE_UNAVAILABLE, NOBODY_THERE);
+    let mut seat = seat;
+    loop {
+        let (back, returned) = oneshot::channel();
+        calling.back = Some(back);
+        let put = {
+            // Under the lock, so that a session which ends leaves none there.
+            let _routes = calls.routes();
+            seat.calls.try_send(calling)
+        };
+        calling = match put {
+            // There is room for as many as may be open.
+            Err(TrySendError::Full(_)) => return later(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY),
+            Err(TrySendError::Closed(calling)) => calling,
+            Ok(()) => tokio::select! {
+                biased;
+                answer = &mut answered => return match answer {
+                    Ok(answer) => carried(answer),
+                    Err(_) => later(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY),
+                },
+                // Its session has ended, and has not taken it.
+                Ok(calling) = returned => calling,
+                () = sleep_until(until) => return status(StatusCode::GATEWAY_TIMEOUT),
+            },
+        };
+        drop(open);
+        let Some(next) = next_seat(calls, reader).await else { return nobody() };
+        let Ok(of_next) = Arc::clone(&next.open).try_acquire_owned() else {
+            return later(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY);
+        };
+        (seat, open) = (next, of_next);
     }
-    match timeout(Duration::from_millis(limits.answer_ms), answered).await {
-        Ok(Ok(answer)) => carried(answer),
-        Ok(Err(_)) => later(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY),
-        Err(_) => status(StatusCode::GATEWAY_TIMEOUT),
-    }
+}
+
+/// The seat of the reader, once it has one; none: nobody takes its calls within a while, or too many wait for that already.
+async fn next_seat(calls: &Calls, reader: &Reader) -> Option<Arc<Seat>> {
+    let mut coming = {
+        let most = size(calls.bounds(reader).open_calls);
+        let mut routes = calls.routes();
+        match routes.seat(&reader.name) {
+            Some(seat) => return Some(seat),
+            None => routes.wait(&reader.name, most)?,
+        }
+    };
+    let seat = timeout_at(Instant::now() + SEAT_WAIT, coming.wait_for(Option::is_some)).await.ok()?.ok()?;
+    seat.clone()
 }
 
 /// The whole body, or how to answer.

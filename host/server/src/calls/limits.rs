@@ -8,7 +8,7 @@ use cardinal_domain::{
     bounds_table,
 };
 
-use crate::http::ListenerLimits;
+use crate::http::{Expected, ListenerLimits};
 
 const KIB: u64 = 1 << 10;
 
@@ -19,8 +19,8 @@ bounds_table! {
     /// The table behind [`CallLimits`].
     CALL_LIMITS:
 
-    connections = 512, "connections", "Connections that one of the readers' listeners serves at one time; further ones wait.";
-    connections_per_address = 32, "connections", "Of these, connections from one address, so that one address leaves room for the others; a further one is closed. A reader needs one or two.";
+    connections = 512, "connections", "Connections that one of the readers' listeners serves at one time; further ones wait. Addresses that no reader has get half of them at most.";
+    connections_per_address = 32, "connections", "Of these, connections from one address, so that one address leaves room for the others; a further one is closed. A reader needs one or two. An IPv6 network (/64) without a reader counts as one address.";
     connection_ms = 300_000, "ms", "How long a connection is kept for further calls. A caller that reads no answers gives its place back then.";
     request_ms = 10_000, "ms", "Time for the head of a call, and as much again for its body. Both take a fraction of a second; a slow sender gives its place back.";
     head_bytes = 16 * KIB, "bytes", "The head of a call: its request line and headers. The card's number may be in the address.";
@@ -48,8 +48,8 @@ impl CallLimits {
         in_range("calls_per_second", self.calls_per_second, 1, 100_000, "")
     }
 
-    /// How the listeners keep them.
-    pub fn listener(&self) -> ListenerLimits {
+    /// How the listeners keep them, where these are expected to call.
+    pub fn listener(&self, expected: Expected) -> ListenerLimits {
         ListenerLimits {
             connections: size(self.connections),
             connections_per_address: size(self.connections_per_address),
@@ -59,6 +59,7 @@ impl CallLimits {
             connection: Duration::from_millis(self.connection_ms),
             // For the call that is under way.
             last_request: Duration::from_millis(self.request_ms.saturating_mul(2).saturating_add(self.answer_ms)),
+            expected: Some(expected),
         }
     }
 }

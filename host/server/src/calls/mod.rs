@@ -16,6 +16,7 @@ mod sources;
 mod tests;
 
 use std::{
+    collections::HashSet,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -29,7 +30,8 @@ use cardinal_domain::{
     site::Reader,
     time::Timestamp,
 };
-use cardinal_store::{SecretNumber, Store, StoreError};
+use cardinal_runtime::Bounds;
+use cardinal_store::{SecretNumber, Setup, Store, StoreError};
 use ring::hmac;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
@@ -43,10 +45,11 @@ use self::{
     pace::Pace,
     routes::{Routes, Seat},
     secret::{Secret, Secrets},
-    sources::Sources,
+    sources::{Sources, Whence},
 };
 use crate::{
     config::Config,
+    http::Expected,
     sessions::{Refused, Tell},
 };
 
@@ -62,6 +65,18 @@ pub struct Calling {
     pub headers: Vec<Pair>,
     pub body: Vec<u8>,
     pub answer: oneshot::Sender<Response>,
+    /// When its reader is told 504. A session that comes to it later than that leaves it.
+    pub until: tokio::time::Instant,
+    /// Takes it back from a session that ends without having taken it.
+    back: Option<oneshot::Sender<Calling>>,
+}
+
+/// Where a reader is to call, and what shows that it is the one.
+pub struct Callback {
+    /// Without a `/` at its end. It holds the reader's secret.
+    pub url: String,
+    /// All of the reader's secrets that are good now, the one in the address among them.
+    pub secrets: Vec<String>,
 }
 
 /// Why there is no address for a reader to call.
@@ -109,8 +124,16 @@ pub struct Calls {
     routes: Arc<Mutex<Routes>>,
     sources: Arc<Sources>,
     refused: Mutex<Refused>,
+    known: Mutex<Known>,
     /// One change of secrets at a time, so that memory and store do not go apart.
     changing: tokio::sync::Mutex<()>,
+}
+
+/// The addresses of readers that have no name, of a setup.
+#[derive(Default)]
+struct Known {
+    of: Option<Arc<Setup>>,
+    addresses: HashSet<IpAddr>,
 }
 
 /// A session's place at the listeners: its reader's calls come here while it lives.
@@ -130,6 +153,8 @@ enum Refusal {
     Elsewhere(ReaderName, String),
     /// This reader's secret, over plain HTTP, which is not how it is to call.
     InClear(ReaderName),
+    /// This reader's secret, but where it calls from is not known yet.
+    NotYet,
 }
 
 impl Calls {
@@ -145,6 +170,7 @@ impl Calls {
             routes: Arc::default(),
             sources: Arc::default(),
             refused,
+            known: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             config,
             store,
@@ -163,6 +189,14 @@ impl Calls {
     /// # Errors
     /// No listener of its kind is configured, or not by what name readers reach it; the store failed.
     pub async fn url(&self, reader: &Reader) -> Result<String, CallsError> {
+        Ok(self.callback(reader).await?.url)
+    }
+
+    /// The same with all secrets that are good, to be kept out of what is said.
+    ///
+    /// # Errors
+    /// As for [`Calls::url`].
+    pub async fn callback(&self, reader: &Reader) -> Result<Callback, CallsError> {
         let base = match (self.bases.of_reader(reader), reader.plain) {
             (Base::At(base), _) => base,
             (Base::Unknown(why), false) => return Err(CallsError::NoUrl(why.clone())),
@@ -176,15 +210,17 @@ impl Calls {
         self.learn(&numbers);
         let now = numbers.iter().find(|number| number.ends.is_none());
         let secret = now.map(|now| self.secret(now)).ok_or_else(|| CallsError::NoSecret(reader.name.clone()))?;
-        Ok(format!("{base}/r/{}", secret.as_str()))
+        let url = format!("{base}/r/{}", secret.as_str());
+        let now = Timestamp::now();
+        let good = numbers.iter().filter(|number| number.ends.is_none_or(|ends| now < ends));
+        Ok(Callback { url, secrets: good.map(|number| self.secret(number).as_str().to_owned()).collect() })
     }
 
-    /// From now on this reader's calls come here; when dropped they are answered 503 again. At most `open_calls` of them wait
-    /// for their answer, further ones are answered 503. A newer place takes the older one's calls.
+    /// From now on this reader's calls come here. When dropped, those not taken and those that come wait for the next place,
+    /// for a while; then they are answered 503. At most `open_calls` of them wait for their answer, further ones are answered
+    /// 503. A newer place takes the older one's calls.
     pub fn take(&self, reader: &Reader) -> Place {
-        let bounds = self.config.bounds_of(&reader.driver.id);
-        // Overrides were checked when the configuration was read.
-        let bounds = bounds.unwrap_or_else(|_| self.config.drivers.bounds.clone());
+        let bounds = self.bounds(reader);
         let open = size(bounds.open_calls).clamp(1, Semaphore::MAX_PERMITS);
         let (sender, calls) = mpsc::channel(open);
         let limits = &self.config.readers.bounds;
@@ -219,6 +255,28 @@ impl Calls {
         Ok(ends)
     }
 
+    fn bounds(&self, reader: &Reader) -> Bounds {
+        // Overrides were checked when the configuration was read.
+        self.config.bounds_of(&reader.driver.id).unwrap_or_else(|_| self.config.drivers.bounds.clone())
+    }
+
+    /// Those who are expected to call: addresses of readers that are enabled, and what their names lead to.
+    pub fn expected(own: &Arc<Self>) -> Expected {
+        let own = Arc::clone(own);
+        Expected::new(move |address| own.knows(address))
+    }
+
+    fn knows(&self, address: IpAddr) -> bool {
+        let setup = self.store.setup();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, &setup)) {
+            let enabled = setup.readers.values().filter(|reader| reader.enabled);
+            let addresses = enabled.filter_map(|reader| sources::address_of(&reader.address)).collect();
+            *known = Known { addresses, of: Some(setup) };
+        }
+        known.addresses.contains(&address) || self.sources.found(address)
+    }
+
     /// All secrets of one reader.
     fn learn(&self, numbers: &[SecretNumber]) {
         let Some(reader) = numbers.first().map(|number| &number.reader) else { return };
@@ -244,8 +302,10 @@ impl Calls {
         };
         let setup = self.store.setup();
         let spec = setup.readers.get(&reader).filter(|spec| spec.enabled).ok_or(Refusal::Unknown)?;
-        if !self.sources.admit(&spec.address, caller) {
-            return Err(Refusal::Elsewhere(reader, spec.address.clone()));
+        match self.sources.admit(&spec.address, caller) {
+            Whence::Its => {}
+            Whence::Elsewhere => return Err(Refusal::Elsewhere(reader, spec.address.clone())),
+            Whence::Unknown => return Err(Refusal::NotYet),
         }
         // Over TLS every reader may call: that tells nobody anything.
         if over == Over::Plain && !spec.plain {
@@ -262,7 +322,9 @@ impl Calls {
             None => return,
             Some(Tell::This { before }) => {
                 let what = match refusal {
-                    Refusal::Unknown => format!("{caller} called with no reader's secret; was it rotated?"),
+                    Refusal::Unknown | Refusal::NotYet => {
+                        format!("{caller} called with no reader's secret; was it rotated?")
+                    }
                     Refusal::Elsewhere(reader, address) => {
                         format!("{caller} called with the secret of {reader}, whose address is {address}")
                     }
@@ -276,7 +338,7 @@ impl Calls {
                 let event = event(format!("{what}{more}")).fact("address", caller.to_string());
                 match refusal {
                     Refusal::Elsewhere(reader, _) | Refusal::InClear(reader) => event.reader(reader),
-                    Refusal::Unknown => event,
+                    Refusal::Unknown | Refusal::NotYet => event,
                 }
             }
             Some(Tell::Others(count)) => {
@@ -326,7 +388,15 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner).rise(&self.reader, &self.seat);
+        // Whoever calls looks the seat up and puts a call there under the same lock: none is lost between.
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.rise(&self.reader, &self.seat);
+        self.calls.close();
+        while let Ok(mut calling) = self.calls.try_recv() {
+            if let Some(back) = calling.back.take() {
+                let _ = back.send(calling);
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use cardinal_domain::{names::ReaderName, time::Timestamp};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::{Calling, pace::Pace, secret::Digest};
 
@@ -15,7 +15,12 @@ use super::{Calling, pace::Pace, secret::Digest};
 pub(super) struct Routes {
     secrets: HashMap<Digest, Known>,
     seats: HashMap<ReaderName, Arc<Seat>>,
+    /// Those whose calls wait for somebody to take them.
+    coming: HashMap<ReaderName, Coming>,
 }
+
+/// A seat that is not there yet.
+type Coming = watch::Sender<Option<Arc<Seat>>>;
 
 struct Known {
     reader: ReaderName,
@@ -54,6 +59,21 @@ impl Routes {
     /// A newer seat takes the older one's place.
     pub(super) fn sit(&mut self, reader: &ReaderName, seat: &Arc<Seat>) {
         self.seats.insert(reader.clone(), Arc::clone(seat));
+        if let Some(coming) = self.coming.remove(reader) {
+            coming.send_replace(Some(Arc::clone(seat)));
+        }
+    }
+
+    /// To wait for the next seat, where there is none. None: as many wait already as may.
+    pub(super) fn wait(&mut self, reader: &ReaderName, most: usize) -> Option<watch::Receiver<Option<Arc<Seat>>>> {
+        let coming = self.coming.entry(reader.clone()).or_default();
+        (coming.receiver_count() < most).then(|| coming.subscribe())
+    }
+
+    /// How many calls wait for a seat.
+    #[cfg(test)]
+    pub(super) fn waiting(&self, reader: &ReaderName) -> usize {
+        self.coming.get(reader).map_or(0, Coming::receiver_count)
     }
 
     /// Gives up a seat, unless a newer one is in its place.

@@ -15,6 +15,8 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::look_up::look_up;
+
 /// How long the addresses behind a name are remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// How often a name is looked up when calls come from other addresses than it had: the reader may have a new one.
@@ -22,35 +24,54 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// How long a name server may take.
 const LOOK_UP: Duration = Duration::from_secs(5);
 
+/// Where a caller calls from, as far as a reader is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whence {
+    /// Its address.
+    Its,
+    Elsewhere,
+    /// Its name was not found yet.
+    Unknown,
+}
+
 /// The addresses behind the names of readers, as they were when last looked up.
 #[derive(Default)]
 pub(super) struct Sources(Mutex<HashMap<String, Named>>);
 
 #[derive(Default)]
 struct Named {
-    addresses: Vec<IpAddr>,
+    /// None: it was not found yet.
+    addresses: Option<Vec<IpAddr>>,
     /// Somebody called from another address.
     other: Arc<Notify>,
 }
 
 impl Sources {
-    /// Whether a caller's address is the reader's. A name that was never found is nobody's.
-    pub(super) fn admit(&self, reader: &str, caller: IpAddr) -> bool {
+    /// Whether a caller's address is the reader's.
+    pub(super) fn admit(&self, reader: &str, caller: IpAddr) -> Whence {
         let host = host_of(reader);
         if host.is_empty() {
-            return true;
+            return Whence::Its;
         }
         let caller = caller.to_canonical();
-        if let Ok(address) = host.parse::<IpAddr>() {
-            return address.to_canonical() == caller;
+        let its = |its: bool| if its { Whence::Its } else { Whence::Elsewhere };
+        if let Some(address) = address_of(reader) {
+            return its(address == caller);
         }
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(named) = known.get(host) else { return false };
-        let admitted = named.addresses.contains(&caller);
+        let Some(named) = known.get(host) else { return Whence::Unknown };
+        let Some(addresses) = &named.addresses else { return Whence::Unknown };
+        let admitted = addresses.contains(&caller);
         if !admitted {
             named.other.notify_one();
         }
-        admitted
+        its(admitted)
+    }
+
+    /// Whether some name led here when it was last looked up.
+    pub(super) fn found(&self, address: IpAddr) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values().flat_map(|named| &named.addresses).any(|addresses| addresses.contains(&address))
     }
 
     /// Looks up a reader's name again and again while what is returned lives. None: there is no name to look up.
@@ -74,15 +95,20 @@ impl Sources {
     }
 
     async fn look_up(&self, host: &str) {
-        let found = match timeout(LOOK_UP, tokio::net::lookup_host((host, 0))).await {
-            Ok(Ok(found)) => found.map(|address| address.ip().to_canonical()).collect::<Vec<_>>(),
+        let found = match timeout(LOOK_UP, look_up(host)).await {
+            Ok(Ok(found)) => found.into_iter().map(|address| address.to_canonical()).collect(),
             // A name server that is away must not lock the reader out: what was known stays.
             Ok(Err(error)) => return tracing::debug!(host, %error, "a reader's name was not found"),
             Err(_) => return tracing::debug!(host, "a reader's name was not found in time"),
         };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(host.to_owned()).or_default().addresses = found;
+        known.entry(host.to_owned()).or_default().addresses = Some(found);
     }
+}
+
+/// The IP address of a reader, unless it has a name.
+pub(super) fn address_of(reader: &str) -> Option<IpAddr> {
+    host_of(reader).parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
 /// The host in `host[:port]`.
@@ -114,10 +140,11 @@ mod tests {
             ("10.0.0.5", "10.0.0.6", false),
             ("10.0.0.5:80", "fd00::5", false),
             ("", "10.0.0.6", true),
-            ("reader.example.org", "10.0.0.6", false),
         ] {
-            assert_eq!(sources.admit(reader, caller.parse().unwrap()), admitted, "{reader} {caller}");
+            let expected = if admitted { Whence::Its } else { Whence::Elsewhere };
+            assert_eq!(sources.admit(reader, caller.parse().unwrap()), expected, "{reader} {caller}");
         }
+        assert_eq!(sources.admit("reader.example.org", [10, 0, 0, 6].into()), Whence::Unknown);
     }
 
     #[tokio::test]
@@ -126,11 +153,13 @@ mod tests {
         let local = IpAddr::from([127, 0, 0, 1]);
         assert!(sources.follow("10.0.0.5:80").is_none() && sources.follow("").is_none());
         let following = sources.follow("localhost:80").unwrap();
-        while !sources.admit("localhost:80", local) {
+        while sources.admit("localhost:80", local) != Whence::Its {
+            assert!(!sources.found(local));
             sleep(Duration::from_millis(5)).await;
         }
-        assert!(!sources.admit("localhost", IpAddr::from([127, 0, 0, 2])));
+        assert!(sources.found(local));
+        assert_eq!(sources.admit("localhost", IpAddr::from([127, 0, 0, 2])), Whence::Elsewhere);
         drop(following);
-        assert!(sources.admit("localhost", local), "what was known stays");
+        assert_eq!(sources.admit("localhost", local), Whence::Its, "what was known stays");
     }
 }

@@ -37,6 +37,7 @@ const SITE: &str = "
         { name = 'r', driver = 'a/b', mode = 'm', transport = 'http', address = '127.0.0.1:80', device = 'd' },
         { name = 's', driver = 'a/b', mode = 'm', transport = 'http', address = '127.0.0.2:80', device = 'd' },
         { name = 'off', driver = 'a/b', mode = 'm', transport = 'http', address = '127.0.0.1', device = 'd', enabled = false },
+        { name = 'named', driver = 'a/b', mode = 'm', transport = 'http', address = 'localhost', device = 'd' },
         { name = 'old', driver = 'a/b', mode = 'm', transport = 'http', address = '127.0.0.4', device = 'd', plain = true },
     ]";
 
@@ -78,8 +79,8 @@ impl Here {
         let bases = Bases::of(&config.readers, Some(addresses.0), Some(addresses.1), &about);
         let key = Memory::open(store.clone(), &folder.path().join("host.key")).unwrap().key_for("calls").unwrap();
         let door = Door::new(tls, &config.callers);
-        let limits = config.readers.bounds.listener();
         let calls = Arc::new(Calls::open(store.clone(), key, config, bases).await.unwrap());
+        let limits = calls.config.readers.bounds.listener(Calls::expected(&calls));
         let stop = CancellationToken::new();
         for (listener, door, over) in [(over_tls, Some(door), Over::Tls), (plain, None, Over::Plain)] {
             let router = router(Arc::clone(&calls), over);
@@ -256,7 +257,7 @@ async fn whoever_shows_nothing_is_answered_alike() {
     }
 }
 
-/// Printed, not asserted: no test depends on a time being short.
+/// None is answered before its time. How alike they are is printed, not asserted: no test depends on a time being short.
 #[tokio::test]
 async fn refusals_take_their_time_alike() {
     let here = Here::new().await;
@@ -278,6 +279,7 @@ async fn refusals_take_their_time_alike() {
     }
     for ((name, _), times) in shown.iter().zip(&mut times) {
         times.sort();
+        assert!(times[0] >= endpoint::REFUSED_AFTER, "{name} after {:?}", times[0]);
         println!("{name:10} median {:?}, a tenth below {:?}, a tenth above {:?}", times[50], times[10], times[90]);
     }
 }
@@ -325,22 +327,102 @@ async fn a_call_that_nobody_answers_is_answered_all_the_same() {
     let (url, client) = (here.url("r").await, here.client(OWN));
     let get = || client.get(&url).send();
     let response = get().await.unwrap();
-    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"5".parse().unwrap()));
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["retry-after"]),
+        (503, &"5".parse().unwrap()),
+        "nobody came"
+    );
     let mut place = here.calls.take(&here.reader("r"));
     let (response, ()) = tokio::join!(get(), async { drop(place.next().await) });
     assert_eq!(response.unwrap().status().as_u16(), 503, "the session dropped it");
     let (response, _kept) = tokio::join!(get(), place.next());
     assert_eq!(response.unwrap().status().as_u16(), 504, "the session forgot it");
-    // A session that ends drops what waits for it, and a newer place takes the older one's calls.
+    // A newer place takes the older one's calls; where none follows, what waited is told so.
     let newer = here.calls.take(&here.reader("r"));
     drop(place);
     let waiting = tokio::spawn(get());
-    while newer.seat.calls.capacity() == newer.seat.calls.max_capacity() {
+    waits(&newer, 1).await;
+    drop(newer);
+    let response = waiting.await.unwrap().unwrap();
+    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"5".parse().unwrap()));
+}
+
+/// Waits until so many calls wait at this place.
+async fn waits(place: &Place, many: usize) {
+    while place.seat.calls.max_capacity() - place.seat.calls.capacity() < many {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    drop(newer);
-    assert_eq!(waiting.await.unwrap().unwrap().status().as_u16(), 503);
-    assert_eq!(get().await.unwrap().status().as_u16(), 503);
+}
+
+#[tokio::test]
+async fn calls_that_a_session_has_not_taken_wait_for_the_next_one_and_so_do_those_that_come_between() {
+    let here = Here::new().await;
+    let (url, client) = (here.url("r").await, here.client(OWN));
+    let call = || tokio::spawn(client.post(&url).body("card=4711").send());
+    for _ in 0..20 {
+        let older = here.calls.take(&here.reader("r"));
+        let (left, other) = (call(), call());
+        waits(&older, 2).await;
+        drop(older);
+        let between = call();
+        while here.calls.routes().waiting(&here.reader("r").name) < 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let session = here.echo("r");
+        for answer in [left, other, between] {
+            let answer = answer.await.unwrap().unwrap();
+            assert_eq!((answer.status().as_u16(), &answer.headers()["x-bytes"]), (202, &"9".parse().unwrap()));
+        }
+        session.abort();
+        let _ = session.await;
+    }
+    // As many wait as may be open, and the others are turned away at once.
+    let open = size(here.calls.config.drivers.bounds.open_calls);
+    let waiting: Vec<_> = (0..open).map(|_| call()).collect();
+    while here.calls.routes().waiting(&here.reader("r").name) < open {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(call().await.unwrap().unwrap().status().as_u16(), 503);
+    let _session = here.echo("r");
+    for answer in waiting {
+        assert_eq!(answer.await.unwrap().unwrap().status().as_u16(), 202);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_known_by_name_is_not_accused_before_its_name_was_looked_up() {
+    let here = Here::new().await;
+    let (url, client) = (here.url("named").await, here.client(OWN));
+    let response = client.get(&url).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"5".parse().unwrap()));
+    let _session = here.echo("named");
+    let answered = async {
+        while client.get(&url).send().await.unwrap().status().as_u16() != 202 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LONG, answered).await.unwrap();
+    assert_eq!(here.client([127, 0, 0, 9]).get(&url).send().await.unwrap().status().as_u16(), 404);
+    let told = here.events(EventKind::CallRefused, 1).await;
+    assert_eq!((told.len(), told[0].facts["address"].as_str()), (1, "127.0.0.9"));
+}
+
+#[tokio::test]
+async fn all_secrets_that_are_good_are_told_to_be_hidden() {
+    let here = Here::new().await;
+    let reader = here.reader("r");
+    let secret = |url: String| url.rsplit('/').next().unwrap().to_owned();
+    let first = secret(here.url("r").await);
+    here.calls.rotate(&reader, LONG).await.unwrap();
+    let second = secret(here.url("r").await);
+    let mut both = [first, second.clone()];
+    both.sort();
+    let mut secrets = here.calls.callback(&reader).await.unwrap().secrets;
+    secrets.sort();
+    assert_eq!(secrets, both);
+    here.calls.rotate(&reader, Duration::ZERO).await.unwrap();
+    let third = secret(here.url("r").await);
+    assert_eq!(here.calls.callback(&reader).await.unwrap().secrets, [third]);
 }
 
 #[tokio::test]
@@ -408,13 +490,14 @@ async fn what_is_too_large_or_too_slow_is_refused() {
     }
 }
 
-/// Callers from another address that begin to say something, on the plain listener and over TLS, and never end.
+/// Callers from eight addresses of no reader that begin to say something, on the plain listener and over TLS, and never end.
 async fn slow_senders(here: &Here, many: u16) -> Vec<TcpStream> {
     let mut slow = Vec::new();
     for n in 0..many {
         let (to, said) = if n % 2 == 0 { (here.plain, &b"GET /r/AAAA"[..]) } else { (here.tls, &b"\x16\x03\x01"[..]) };
         let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(SocketAddr::from(([127, 0, 0, 3], 0))).unwrap();
+        let last = u8::try_from(n / 2 % 8).unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 3, last], 0))).unwrap();
         let mut stream = socket.connect(to).await.unwrap();
         // Those beyond the bound may be closed already.
         let _ = stream.write_all(said).await;

@@ -308,6 +308,10 @@ impl Config {
         in_range("grace_ms", config.drivers.grace_ms, 0, LONGEST_GRACE_MS, "")
             .with_context(|| format!("{}: [drivers]", file.display()))?;
         config.readers.check().with_context(|| format!("{}", file.display()))?;
+        // The session answers for its driver, in words of its own; the listener's end is for a session that is stuck.
+        let (answer_ms, at_least) = (config.readers.bounds.answer_ms, config.sessions.call_answer_ms);
+        in_range("answer_ms", answer_ms, at_least, 600_000, "; call_answer_ms in [sessions] says so")
+            .with_context(|| format!("{}: [readers.bounds]", file.display()))?;
         for id in config.drivers.of.keys() {
             DriverRef::try_from(id.clone()).map_err(|error| anyhow!("{}: [drivers.of]: {error}", file.display()))?;
             config.bounds_of(id).with_context(|| format!("{}: [drivers.of.{id:?}]", file.display()))?;
@@ -420,6 +424,17 @@ mod tests {
     fn the_password_of_the_store_is_shown_nowhere() {
         let config = load("[store]\nurl = 'postgres://u:s3cret@h/db'\n").unwrap();
         assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn the_listener_waits_no_shorter_for_an_answer_than_the_session() {
+        let both = |answer: u64, call: u64| {
+            load(&format!("[readers.bounds]\nanswer_ms = {answer}\n[sessions]\ncall_answer_ms = {call}\n"))
+        };
+        assert!(both(10_000, 10_000).is_ok());
+        let error = format!("{:#}", both(9_999, 10_000).unwrap_err());
+        assert!(error.contains("[readers.bounds]: answer_ms = 9999 is out of range"), "{error}");
+        assert!(error.contains("call_answer_ms in [sessions] says so"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What drivers fetch from their readers over HTTP.
 //!
 //! A fetch reaches the one reader whose session asks, on the ports of its mode, and nothing else: redirects are handed back,
-//! no proxy and no cookie plays a part, a name that leads to this machine is refused. Every answer is bounded. A connection
+//! no proxy and no cookie plays a part, a name that leads to the loopback or the link is refused. Every answer is bounded. A connection
 //! serves one exchange: many readers serve one connection at a time, and none is ever there for another reader.
 
 mod failure;
@@ -10,8 +10,8 @@ mod names;
 mod tls;
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -36,6 +36,14 @@ pub use self::{
 const OURS: [&str; 9] =
     ["connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
 
+/// Where a reader has a certificate, nothing is said to whoever cannot show it.
+const IN_CLEAR: &str = "the reader has a pinned certificate, so it is talked to over TLS alone, but its driver asked for plain \
+                        HTTP: set its driver to TLS, or take the pin away with `cardinal reader set NAME certificate=`";
+
+/// Readers that were silent the last time have one turn of so many, all together: each takes as long as it may, and those
+/// that answer must not wait behind them.
+const SILENT_PART: usize = 4;
+
 /// The reader that a fetch goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -54,6 +62,10 @@ pub struct Fetcher {
     names: Arc<dyn reqwest::dns::Resolve>,
     /// Fair: whoever waits longest is next.
     at_once: Semaphore,
+    /// The part of these turns that those have who were silent the last time.
+    of_silent: Semaphore,
+    /// Where nobody could be reached the last time, or said nothing in time.
+    silent: Mutex<HashSet<(String, u16)>>,
     /// By the certificate that each takes.
     clients: Mutex<HashMap<Option<Fingerprint>, Client>>,
 }
@@ -62,8 +74,10 @@ impl Fetcher {
     /// # Errors
     /// A broken system cannot make a client.
     pub fn new(limits: FetchLimits) -> Result<Self> {
-        let at_once = Semaphore::new(size(limits.at_once).min(Semaphore::MAX_PERMITS));
-        let fetcher = Self { limits, names: Arc::new(names::Names), at_once, clients: Mutex::default() };
+        let most = size(limits.at_once).min(Semaphore::MAX_PERMITS);
+        let (at_once, of_silent) = (Semaphore::new(most), Semaphore::new((most / SILENT_PART).max(1)));
+        let (silent, clients) = (Mutex::default(), Mutex::default());
+        let fetcher = Self { limits, names: Arc::new(names::Names), at_once, of_silent, silent, clients };
         fetcher.client(None).context("cannot make an HTTP client for readers")?;
         Ok(fetcher)
     }
@@ -74,18 +88,36 @@ impl Fetcher {
     /// There is no whole answer: `refused` (no connection), `timeout`, `tls`, `too-large`, or `lost` (the connection ended
     /// half way, or what came is no HTTP).
     pub async fn fetch(&self, target: &Target, port: u16, fetch: Fetch) -> Result<Response, Fault> {
+        let stops = |_| Fault::new("lost", "the host stops");
+        let at = (target.host.clone(), port);
+        let was_silent = self.silent().contains(&at);
+        let _of_silent = if was_silent { Some(self.of_silent.acquire().await.map_err(stops)?) } else { None };
         // The time begins when it is this one's turn.
-        let Ok(_turn) = self.at_once.acquire().await else { return Err(Fault::new("lost", "the host stops")) };
+        let _turn = self.at_once.acquire().await.map_err(stops)?;
         let whole = Duration::from_millis(self.limits.whole_ms);
         let exchange = self.exchange(target, port, fetch);
-        tokio::time::timeout(whole, exchange)
-            .await
-            .unwrap_or_else(|_| Err(Fault::new("timeout", format!("the reader gave no whole answer within {whole:?}"))))
+        let outcome = tokio::time::timeout(whole, exchange).await.unwrap_or_else(|_| {
+            Err(Fault::new("timeout", format!("the reader gave no whole answer within {whole:?}")))
+        });
+        let is_silent = outcome.as_ref().is_err_and(|fault| ["refused", "timeout"].contains(&fault.code.as_str()));
+        if is_silent {
+            self.silent().insert(at);
+        } else {
+            self.silent().remove(&at);
+        }
+        outcome
+    }
+
+    fn silent(&self) -> MutexGuard<'_, HashSet<(String, u16)>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn exchange(&self, target: &Target, port: u16, fetch: Fetch) -> Result<Response, Fault> {
         let unsent = |what: &str| Fault::new("refused", format!("the request cannot be made: {what}"));
         let url = url(target, port, &fetch).ok_or_else(|| unsent("its address is none"))?;
+        if target.certificate.is_some() && !fetch.tls {
+            return Err(Fault::new("tls", IN_CLEAR));
+        }
         let method = Method::from_bytes(fetch.method.as_bytes()).map_err(|_| unsent("its method is none"))?;
         let mut headers = HeaderMap::new();
         for (name, value) in &fetch.headers {

@@ -1,19 +1,26 @@
 //! Where a reader's name may lead.
 
-use std::{io, net::IpAddr, net::SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Looks a name up once for each connection, which is then made to one of the addresses found and no other. An address of
-/// this machine or of its own link is not taken from a name: whoever answers for a name could else lead the host to itself.
-/// One that an administrator wrote as such is never looked up, and so never comes here.
+use crate::look_up::look_up;
+
+/// Looks a name up once for each connection, which is then made to one of the addresses found and no other. A loopback
+/// or link-local address is not taken from a name (nor one of many machines): whoever answers for a name could else lead the
+/// host to what listens for this machine alone. This machine's other addresses are taken as any other. One that an
+/// administrator wrote as such is never looked up, and so never comes here.
 pub(super) struct Names;
 
 impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let (taken, refused): (Vec<SocketAddr>, Vec<_>) = found.partition(|address| is_elsewhere(address.ip()));
+            let found = look_up(name.as_str()).await?;
+            let found = found.into_iter().map(|address| SocketAddr::new(address, 0));
+            let (taken, refused): (Vec<_>, Vec<_>) = found.partition(|address| is_elsewhere(address.ip()));
             match refused.first() {
                 Some(address) if taken.is_empty() => Err(io::Error::other(format!(
                     "the name {} leads to {}, which no reader has; if it is meant, write the address itself",

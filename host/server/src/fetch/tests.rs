@@ -159,6 +159,44 @@ async fn more_than_so_many_wait_for_their_turn() {
 }
 
 #[tokio::test]
+async fn those_that_were_silent_do_not_hold_up_the_others() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let limits = FetchLimits { at_once: 2, whole_ms: 600_000, ..FetchLimits::default() };
+    let fetcher = Fetcher::new(limits).unwrap();
+    // As a fetch has left it that ended in a timeout.
+    let at = |port: u16| ("127.0.0.1".to_owned(), port);
+    fetcher.silent().insert(at(port));
+    let target = target(1_000);
+    let mut waiting: Vec<_> = (0..4).map(|_| Box::pin(fetcher.fetch(&target, port, get("/")))).collect();
+    for fetch in &mut waiting {
+        assert!(futures_util::future::poll_immediate(fetch).await.is_none());
+    }
+    assert_eq!(fetcher.at_once.available_permits(), 1);
+    let live = TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let live_port = live.local_addr().unwrap().port();
+    let answering = async {
+        let (mut stream, _) = live.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 4_096]).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        stream
+    };
+    let other = Target { host: "127.0.0.2".to_owned(), ..target.clone() };
+    let (answer, _stream) = tokio::join!(fetcher.fetch(&other, live_port, get("/")), answering);
+    assert_eq!(answer.unwrap().status, 200);
+    drop(waiting);
+    // One that answers again has its turn as the others.
+    let (address, _told) = device(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", false).await;
+    fetcher.silent().insert(at(address.port()));
+    assert_eq!(fetcher.fetch(&target, address.port(), get("/")).await.unwrap().status, 200);
+    assert!(!fetcher.silent().contains(&at(address.port())));
+    fetcher.silent().clear();
+    drop(silent);
+    assert_eq!(fetcher.fetch(&target, port, get("/")).await.unwrap_err().code, "refused");
+    assert!(fetcher.silent().contains(&at(port)));
+}
+
+#[tokio::test]
 async fn over_tls_a_reader_has_the_pinned_certificate_or_is_not_talked_to() {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["reader".to_owned()]).unwrap();
     let seen = Fingerprint::new(
@@ -190,9 +228,12 @@ async fn over_tls_a_reader_has_the_pinned_certificate_or_is_not_talked_to() {
     let other = ask(Some(Fingerprint::new([1; 32]))).await.unwrap_err();
     assert!(other.code == "tls" && other.message.contains("not the pinned one"), "{other}");
     assert_eq!(ask(Some(seen)).await.unwrap().status, 200);
-    // Neither is it over plain HTTP, which says nothing of certificates.
-    let plain = fetcher.fetch(&target(1_000), port, get("/")).await.unwrap_err();
-    assert_eq!(plain.code, "lost", "{plain}");
+    // One with a certificate is not asked over plain HTTP, where it could not show it.
+    let pinned = Target { certificate: Some(seen), ..target(1_000) };
+    let (address, mut told) = device(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", false).await;
+    let plain = fetcher.fetch(&pinned, address.port(), get("/")).await.unwrap_err();
+    assert!(plain.code == "tls" && plain.message.contains("over TLS alone"), "{plain}");
+    assert!(told.try_recv().is_err());
 }
 
 proptest::proptest! {

@@ -1,6 +1,11 @@
 //! The listeners: a bounded number of connections, a bounded time for the head of a request, an orderly end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use axum::{Router, body::Body, extract::connect_info::ConnectInfo, http::Request};
@@ -46,6 +51,27 @@ pub struct ListenerLimits {
     pub connection: Duration,
     /// How long the request that is under way at its end may take.
     pub last_request: Duration,
+    /// Who is expected here. None: anybody, and nobody is a stranger.
+    pub expected: Option<Expected>,
+}
+
+/// Tells whether an address is one that connections are expected from. All others are strangers: together they have half of
+/// the places at most, and those of one IPv6 network (/64) count as one address, because whoever has one address of it has
+/// them all.
+#[derive(Clone)]
+pub struct Expected(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
+
+impl Expected {
+    /// Asked for each connection, with an address that is IPv4 where it can be.
+    pub fn new(is_expected: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_expected))
+    }
+}
+
+impl fmt::Debug for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Expected")
+    }
 }
 
 impl Default for ListenerLimits {
@@ -58,6 +84,7 @@ impl Default for ListenerLimits {
             headers: None,
             connection: FOR_EVER,
             last_request: FOR_EVER,
+            expected: None,
         }
     }
 }
@@ -98,17 +125,30 @@ pub async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
     let crowd = Arc::new(Crowd::of(limits.connections, limits.connections_per_address));
+    let strangers = Arc::new(Crowd::of(limits.connections / 2, limits.connections_per_address));
     let limits = Arc::new(limits);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        // Here too: a listener that is full may be so for long.
+        let place = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            place = Arc::clone(&places).acquire_owned() => place,
+        };
+        let Ok(place) = place else { return };
         let accepted = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(entered) = crowd.enter(peer.ip().to_canonical()) else {
-                    tracing::debug!(%peer, "a connection was closed: its address has too many");
+                let address = peer.ip().to_canonical();
+                let entered = match &limits.expected {
+                    Some(Expected(is_expected)) if !is_expected(address) => strangers.enter(network(address)),
+                    _ => crowd.enter(address),
+                };
+                let Some(entered) = entered else {
+                    tracing::debug!(%peer, "a connection was closed: its address has too many, or strangers have");
                     continue;
                 };
                 let limits = Arc::clone(&limits);
@@ -136,6 +176,14 @@ pub async fn serve(
                 tokio::time::sleep(AFTER_ERROR).await;
             }
         }
+    }
+}
+
+/// What a stranger has of his own: one IPv4 address, or a network of IPv6.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
     }
 }
 
@@ -186,5 +234,46 @@ async fn connection<S>(
     // A client that goes away half way is nothing to tell of.
     if let Err(error) = outcome {
         tracing::debug!(%peer, %error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Notify};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_listener_that_is_stopped_takes_no_more_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Notify::new());
+        let tell = Arc::clone(&asked);
+        // Its only place is taken by a request that is never answered.
+        let router = Router::new().fallback(async move || {
+            tell.notify_one();
+            std::future::pending::<()>().await;
+        });
+        let limits = ListenerLimits { connections: 1, ..ListenerLimits::default() };
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, None, router, Requests::default(), stop.clone(), limits));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+        asked.notified().await;
+        stop.cancel();
+        tokio::time::timeout(Duration::from_secs(60), serving).await.unwrap().unwrap();
+        assert!(TcpStream::connect(address).await.is_err(), "nobody listens there any more");
+    }
+
+    #[test]
+    fn a_stranger_has_one_address_or_one_network() {
+        for (address, counted) in [
+            ("10.0.0.5", "10.0.0.5"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2:ffff::1", "2001:db8:1:2::"),
+            ("2001:db8:1:3::1", "2001:db8:1:3::"),
+        ] {
+            assert_eq!(network(address.parse().unwrap()), counted.parse::<IpAddr>().unwrap(), "{address}");
+        }
     }
 }

@@ -35,7 +35,7 @@ pub use self::{
     error::{ApiError, ErrorBody},
     events::EventQuery,
     jobs::{JobQuery, ReleaseBody},
-    listener::{ListenerLimits, Requests, bind, serve},
+    listener::{Expected, ListenerLimits, Requests, bind, serve},
     printers::PrinterView,
     publishers::{PublisherChanged, TrustBody},
     readers::{Callback, CommandBody, ReaderView, RotateBody, Rotated},

@@ -123,7 +123,11 @@ impl<'t> HttpSession<'t> {
 
     /// What the driver is told of a call; none: the host answers it by itself.
     fn called(&mut self, calling: Calling) -> Option<Input> {
-        let Calling { method, path, query, headers, body, answer } = calling;
+        let Calling { method, path, query, headers, body, answer, until, .. } = calling;
+        // Its reader was told 504: it shows the card again, or has given up.
+        if until <= Instant::now() {
+            return None;
+        }
         self.hands.status.seen();
         let pairs = query.iter().chain(&headers).map(|(name, value)| name.len() + value.len()).sum::<usize>();
         let weight = u64::try_from(path.len() + pairs + body.len()).unwrap_or(u64::MAX);
@@ -132,7 +136,7 @@ impl<'t> HttpSession<'t> {
             let _ = answer.send(Response { status: 413, headers: Vec::new(), body: Vec::new() });
             return None;
         }
-        let id = self.calls.add(answer);
+        let id = self.calls.add(answer, until);
         Some(Input::Called(Call { id, method, path, query, headers, body }))
     }
 

@@ -218,7 +218,11 @@ impl Sessions {
     pub async fn restart(&self, reader: &ReaderName) {
         let changing = self.changing.lock().await;
         let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(session) = running.remove(reader).filter(|_| !changing.stopped) else { return };
+        // One that ends is waited for by the shutdown, and stays where that finds it.
+        if changing.stopped {
+            return;
+        }
+        let Some(session) = running.remove(reader) else { return };
         session.stop.cancel();
         running.insert(reader.clone(), self.start(&session.spec, Some(session.task)));
     }

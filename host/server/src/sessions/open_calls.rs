@@ -22,14 +22,14 @@ impl OpenCalls {
         Self { calls: BTreeMap::new(), next: 1, patience }
     }
 
-    /// Adds a call, and gives it its id.
-    pub(super) fn add(&mut self, answer: oneshot::Sender<Response>) -> Id {
+    /// Adds a call that waits until then at most, and gives it its id.
+    pub(super) fn add(&mut self, answer: oneshot::Sender<Response>, until: Instant) -> Id {
         while self.calls.contains_key(&self.next) {
             self.next = self.next.wrapping_add(1);
         }
         let id = self.next;
         self.next = id.wrapping_add(1);
-        self.calls.insert(id, Open { answer, until: Instant::now() + self.patience });
+        self.calls.insert(id, Open { answer, until: until.min(Instant::now() + self.patience) });
         id
     }
 
@@ -67,9 +67,10 @@ mod tests {
         let mut calls = OpenCalls::new(Duration::from_secs(10));
         let (first, heard_first) = oneshot::channel();
         let (second, heard_second) = oneshot::channel();
-        let first = calls.add(first);
+        let later = || Instant::now() + Duration::from_secs(60);
+        let first = calls.add(first, later());
         tokio::time::advance(Duration::from_secs(1)).await;
-        let second = calls.add(second);
+        let second = calls.add(second, later());
         assert_ne!(first, second);
         calls.answer(first, Response { status: 200, headers: Vec::new(), body: Vec::new() });
         calls.answer(first, Response { status: 201, headers: Vec::new(), body: Vec::new() });
@@ -79,15 +80,20 @@ mod tests {
         assert_eq!(calls.take_overdue(), Some(second));
         assert_eq!(heard_second.await.unwrap().status, 504);
         assert!(calls.is_empty() && calls.due().is_none() && calls.take_overdue().is_none());
+        // One that has waited before is over when its reader is told so.
+        let soon = Instant::now() + Duration::from_secs(3);
+        calls.add(oneshot::channel().0, soon);
+        assert_eq!(calls.due(), Some(soon));
     }
 
     #[tokio::test]
     async fn ids_begin_anew_and_pass_over_those_in_use() {
         let mut calls = OpenCalls::new(Duration::from_secs(10));
         let (answer, _heard) = oneshot::channel();
-        assert_eq!(calls.add(answer), 1);
+        let later = Instant::now() + Duration::from_secs(60);
+        assert_eq!(calls.add(answer, later), 1);
         calls.next = Id::MAX;
-        let ids = [(); 3].map(|()| calls.add(oneshot::channel().0));
+        let ids = [(); 3].map(|()| calls.add(oneshot::channel().0, later));
         assert_eq!(ids, [Id::MAX, 0, 2]);
     }
 }

@@ -29,7 +29,10 @@ use super::{
     taps::Taps,
     throttle::{Flood, Meter},
 };
-use crate::readers::{self, Listen, Prepared, Way};
+use crate::{
+    calls::Callback,
+    readers::{self, Listen, Prepared, Way},
+};
 
 /// How many connections a terminal that calls may make at once: restarts, a bad cable.
 const CALLS_AT_ONCE: u64 = 10;
@@ -262,7 +265,9 @@ impl ReaderTask {
     async fn http(&mut self, prepared: Prepared) -> Result<End, SessionError> {
         let Way::Http(way) = prepared.way.clone() else { return Ok(End::Stopped) };
         self.calm().await;
-        let callback = match self.services.calls.url(&self.spec).await {
+        // First of all: a call that comes meanwhile, or came since the session before, waits for this one.
+        let place = self.services.calls.take(&self.spec);
+        let Callback { url: callback, secrets } = match self.services.calls.callback(&self.spec).await {
             Ok(callback) => callback,
             Err(error) => {
                 let why = format!("{:#}", anyhow::Error::from(error));
@@ -270,15 +275,13 @@ impl ReaderTask {
                 return Ok(End::Gone(Fault::new("no-callback", why)));
             }
         };
-        let hidden = Hidden::of(&callback);
+        let hidden = Hidden::of(secrets);
         let (trace, label) = (TraceId::new(), prepared.driver.label());
         self.told_unreachable = false;
         self.status.online(way.host.clone());
         self.status.warn(callback.starts_with("http://").then_some(IN_CLEAR));
         let message = format!("{} is in touch over HTTP ({})", self.spec.name, way.host);
         self.services.tell(self.event(trace, EventKind::ReaderConnected, message).fact("driver", &*label)).await;
-        // Before the driver is opened: a call that comes meanwhile waits for it.
-        let place = self.services.calls.take(&self.spec);
         let ended = match self.open(prepared, Some(callback)).await {
             Ok(Some(opened)) => {
                 let hands = hands(&self.services, &self.spec, &self.status, &mut self.flood, trace, opened);
