@@ -6,12 +6,18 @@ pub fn altered(wasm: &[u8], texts: &[(&str, &str)]) -> Vec<u8> {
     let mut altered = wasm.to_vec();
     for (from, to) in texts {
         assert_eq!(from.len(), to.len(), "{from:?} and {to:?} must have one length");
-        let found = |at: &usize| altered[*at..].starts_with(from.as_bytes()) && (*at == 0 || altered[*at - 1] != b'@');
-        let places: Vec<usize> = (0..altered.len()).filter(found).collect();
-        assert!(!places.is_empty(), "{from:?} is not in the driver");
-        for at in places {
-            altered[at..at + to.len()].copy_from_slice(to.as_bytes());
+        let found: Vec<_> = places(&altered, from).collect();
+        assert!(!found.is_empty(), "{from:?} is not in the driver");
+        for at in found {
+            altered.splice(at..at + to.len(), to.bytes());
         }
     }
     altered
+}
+
+/// Where the text lies, but not behind an `@`.
+fn places<'b>(bytes: &'b [u8], text: &'b str) -> impl Iterator<Item = usize> + 'b {
+    let is_named = |at: usize| at > 0 && bytes.get(at - 1) == Some(&b'@');
+    let found = bytes.windows(text.len()).enumerate().filter(move |(_, window)| *window == text.as_bytes());
+    found.map(|(at, _)| at).filter(move |at| !is_named(*at))
 }

@@ -2,6 +2,8 @@
 //!
 //! Masked for good: kinds, lengths, ids and codes are kept; card numbers, bytes, bodies, queries and what was typed are not.
 
+use std::borrow::Cow;
+
 use cardinal_domain::{
     driver::{Fault, Health, Input, Millis, Output, VerdictCode},
     time::Timestamp,
@@ -57,8 +59,8 @@ impl Entry {
         entry
     }
 
-    /// What it answered. `secret` is left out of words.
-    pub(super) fn answered(answer: &Result<Vec<Output>, SessionError>, secret: Option<&str>) -> Self {
+    /// What it answered. `secrets` are left out of words.
+    pub(super) fn answered(answer: &Result<Vec<Output>, SessionError>, secrets: &[String]) -> Self {
         let outputs = match answer {
             Ok(outputs) => outputs,
             Err(SessionError::Fault(fault)) => {
@@ -85,7 +87,7 @@ impl Entry {
         entry.number(outputs.len() as u64);
         for output in outputs {
             let before = entry.length;
-            if !entry.output(output, secret) {
+            if !entry.output(output, secrets) {
                 entry.length = before;
                 break;
             }
@@ -163,7 +165,7 @@ impl Entry {
         }
     }
 
-    fn output(&mut self, output: &Output, secret: Option<&str>) -> bool {
+    fn output(&mut self, output: &Output, secrets: &[String]) -> bool {
         match output {
             Output::Send(bytes) => self.byte(0) && self.size(bytes.len()),
             Output::Keepalive(None) => self.byte(1),
@@ -197,12 +199,9 @@ impl Entry {
                 let health = Health::ALL.iter().position(|(_, health)| *health == status.health).unwrap_or_default();
                 self.byte(9)
                     && self.size(health)
-                    && match secret {
-                        Some(secret) if status.reason.contains(secret) => {
-                            self.text(&status.reason.replace(secret, "***"))
-                        }
-                        _ => self.text(&status.reason),
-                    }
+                    && self.text(&secrets.iter().fold(Cow::Borrowed(&*status.reason), |reason, secret| {
+                        if reason.contains(secret) { reason.replace(secret, "***").into() } else { reason }
+                    }))
             }
             Output::Remember(_, bytes) => self.byte(10) && self.size(bytes.len()),
             Output::Log(_, line) => self.byte(11) && self.size(line.chars().count()),

@@ -16,7 +16,7 @@ fn told(input: &Input) -> String {
 }
 
 fn answered(outputs: Vec<Output>) -> Vec<String> {
-    words(&Entry::answered(&Ok(outputs), Some("s3cret")))
+    words(&Entry::answered(&Ok(outputs), &["s3cret".to_owned()]))
 }
 
 #[test]
@@ -101,9 +101,9 @@ fn answers_are_told_without_what_is_in_them() {
         .map(|line| line.replace("/admin/*/*/*/", "/admin/card/*/*/"))
     );
     let bound = SessionError::Bound { name: "timers", limit: 16, export: "handle", detail: "4711".to_owned() };
-    assert_eq!(words(&Entry::answered(&Err(bound), None)), ["! it crossed the bound timers"]);
+    assert_eq!(words(&Entry::answered(&Err(bound), &[])), ["! it crossed the bound timers"]);
     let fault = SessionError::Fault(Fault { code: "bad".to_owned(), message: "4711".to_owned() });
-    assert_eq!(words(&Entry::answered(&Err(fault), None)), ["! fault bad"]);
+    assert_eq!(words(&Entry::answered(&Err(fault), &[])), ["! fault bad"]);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn what_an_entry_costs_is_told() {
     let start = std::time::Instant::now();
     for clock in 0..100_000 {
         ring.push(&Entry::told(clock, &input), 64, 1_792);
-        ring.push(&Entry::answered(&answer, None), 64, 1_792);
+        ring.push(&Entry::answered(&answer, &[]), 64, 1_792);
     }
     println!("an input with its answer: {:?}", start.elapsed() / 100_000);
     assert_eq!(ring.entries().len(), 64);

@@ -178,11 +178,11 @@ impl Tape {
         }
     }
 
-    /// What it answered. `secret` is left out of the ring.
-    pub fn answered(&self, answer: &Result<Vec<Output>, SessionError>, secret: Option<&str>) {
+    /// What it answered. `secrets` are left out of the ring.
+    pub fn answered(&self, answer: &Result<Vec<Output>, SessionError>, secrets: &[String]) {
         let mut cell = self.lock();
         if self.entries > 0 && self.bytes > 0 && !matches!(answer, Ok(outputs) if outputs.is_empty()) {
-            cell.ring.push(&Entry::answered(answer, secret), self.entries, self.bytes);
+            cell.ring.push(&Entry::answered(answer, secrets), self.entries, self.bytes);
         }
         if let Some(open) = &mut cell.capture
             && !open.answered(answer)

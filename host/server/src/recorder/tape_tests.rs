@@ -34,7 +34,7 @@ fn begin(tape: &Tape, digest: &str, resumed: Option<Millis>) {
 
 fn step(tape: &Tape, at: Millis, input: &Input, answer: &Result<Vec<Output>, SessionError>) {
     tape.told(at, input);
-    tape.answered(answer, None);
+    tape.answered(answer, &[]);
 }
 
 #[test]

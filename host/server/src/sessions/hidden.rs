@@ -16,9 +16,9 @@ impl Hidden {
         Self(secrets)
     }
 
-    /// The secret itself.
-    pub(super) fn secret(&self) -> Option<&str> {
-        self.0.as_deref()
+    /// The secrets themselves.
+    pub(super) fn secrets(&self) -> &[String] {
+        &self.0
     }
 
     /// An output whose words hold no secret.

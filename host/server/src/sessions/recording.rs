@@ -29,7 +29,7 @@ impl Hands<'_> {
 
     /// To be called right after, with the answer as it came.
     pub(super) fn record_answer(&self, answer: &Result<Vec<Output>, SessionError>) {
-        self.tape.answered(answer, self.hidden.secret());
+        self.tape.answered(answer, self.hidden.secrets());
     }
 
     /// A capture begins with a new session, or in one that is under way with what the driver saves at a quiet point; until
