@@ -21,7 +21,9 @@ pub(super) async fn start(
 ) -> Result<Json<SwapView>, ApiError> {
     // The readers that it was checked for are those that it begins with.
     let _applying = host.applying.lock().await;
-    Ok(Json(host.swaps.start(&host, &format!("{vendor}/{name}"), &body)?))
+    let id = format!("{vendor}/{name}");
+    // Every reader's configuration is checked, which takes its time where there are a hundred thousand.
+    Ok(Json(tokio::task::block_in_place(|| host.swaps.start(&host, &id, &body))?))
 }
 
 /// How the last one is.
