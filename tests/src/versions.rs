@@ -6,11 +6,13 @@ pub fn altered(wasm: &[u8], texts: &[(&str, &str)]) -> Vec<u8> {
     let mut altered = wasm.to_vec();
     for (from, to) in texts {
         assert_eq!(from.len(), to.len(), "{from:?} and {to:?} must have one length");
-        let found = |at: &usize| altered[*at..].starts_with(from.as_bytes()) && (*at == 0 || altered[*at - 1] != b'@');
-        let places: Vec<usize> = (0..altered.len()).filter(found).collect();
+        let behind_at = |at: usize| at.checked_sub(1).and_then(|before| altered.get(before)) == Some(&b'@');
+        let found =
+            altered.windows(from.len()).enumerate().filter(|(at, text)| *text == from.as_bytes() && !behind_at(*at));
+        let places: Vec<usize> = found.map(|(at, _)| at).collect();
         assert!(!places.is_empty(), "{from:?} is not in the driver");
         for at in places {
-            altered[at..at + to.len()].copy_from_slice(to.as_bytes());
+            altered.iter_mut().skip(at).zip(to.bytes()).for_each(|(byte, to)| *byte = to);
         }
     }
     altered
