@@ -5,25 +5,20 @@
 //! The terminals are in a process of their own.
 
 mod callers;
+mod step;
 
-use std::{
-    collections::HashSet,
-    fmt::Write as _,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use cardinal_domain::event::EventKind;
+use anyhow::{Result, ensure};
 use cardinal_tests::{host::Host, program};
-use serde::Deserialize;
 
+use self::step::{AtWork, Step};
 use crate::{
     fleet::Fleet,
-    limits::{apply, open_many, within},
+    limits::{apply, open_many},
     memory::{Memory, mappings, open_files},
-    stored,
     swap::{people, place},
-    table::{Table, percentile},
+    table::percentile,
 };
 
 /// Readers in all, at each step.
@@ -36,17 +31,8 @@ const SPARE: usize = 1_000;
 /// Cards a second in the end, over all terminals, and for how long.
 const RATE: u32 = 1_000;
 const LOADED: Duration = Duration::from_secs(60);
-/// Terminals, and callers over HTTP, at which a first card wakes the driver and a second finds it awake.
-const PAIRS: usize = 1_000;
-const HTTP_PAIRS: usize = 100;
-/// Readers of each kind that are asked whether they sleep, spread over all.
-const ASKED: usize = 50;
 /// How long the site may take to be applied, and until all readers are at work.
 const LONGEST: Duration = Duration::from_secs(1_200);
-/// How long it may take until all sleep: they do ten seconds after the last thing happened.
-const SLEEPING: Duration = Duration::from_secs(180);
-/// How often the host is asked.
-const LOOK: Duration = Duration::from_millis(500);
 const MIB: f64 = 1024.0 * 1024.0;
 
 pub(crate) async fn run() -> Result<()> {
@@ -70,19 +56,21 @@ pub(crate) async fn run() -> Result<()> {
     let mut rest = place();
     rest.push_str(&people(most));
     apply(&host, &rest, LONGEST).await?;
+    again(&mut host).await;
 
-    let process = host.process_id().to_string();
-    let (empty, mut smaller) = (Memory::of(&process), None);
+    let (empty, mut smaller) = (Memory::of(&host.process_id().to_string()), None);
     println!(
         "the host with {most} people and no reader: {:.1} MiB of its own, {:.1} MiB RSS",
         empty.own / MIB,
         empty.resident / MIB
     );
-    let mut at_work = AtWork { after: stored::newest(&host).await?, readers: HashSet::new() };
+    let mut at_work = AtWork::from_now(&host).await?;
     for readers in STEPS {
         let step = Step { readers, sockets: most * readers / ALL };
         println!();
-        let memory = step.run(&host, &rest, &mut fleet, &mut at_work).await?;
+        step.apply(&host, &rest, &mut fleet, &mut at_work).await?;
+        let memory = step.restart(&mut host, &mut fleet, &mut at_work).await?;
+        let process = host.process_id().to_string();
         let (from, fewer) = smaller.as_ref().map_or((&empty, 0), |(memory, readers)| (memory, *readers));
         let each = |now: f64, before: f64| (now - before) / (readers - fewer) as f64 / 1024.0;
         println!(
@@ -98,6 +86,7 @@ pub(crate) async fn run() -> Result<()> {
         smaller = Some((memory, readers));
     }
     println!();
+    let process = host.process_id().to_string();
     fleet.load(RATE, most).await?;
     tokio::time::sleep(LOADED).await;
     let live = mappings(&process);
@@ -118,121 +107,8 @@ pub(crate) async fn run() -> Result<()> {
     Ok(())
 }
 
-/// Readers that were at work once, as the host's events tell.
-struct AtWork {
-    /// The place of the last event that was looked at.
-    after: i64,
-    readers: HashSet<String>,
-}
-
-impl AtWork {
-    /// Waits until so many are.
-    async fn until(&mut self, host: &Host, readers: usize) -> Result<()> {
-        let begun = Instant::now();
-        loop {
-            let known = &mut self.readers;
-            self.after = stored::each(host, EventKind::ReaderConnected, self.after, |event| {
-                known.extend(event.body.reader.map(|reader| reader.to_string()));
-            })
-            .await?;
-            if known.len() >= readers {
-                return Ok(());
-            }
-            if begun.elapsed() >= LONGEST {
-                bail!("waited {LONGEST:?} in vain for {readers} readers to be at work: {} are", known.len());
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-}
-
-/// So many readers on the host.
-struct Step {
-    readers: usize,
-    /// Of these, with a connection.
-    sockets: usize,
-}
-
-/// A reader as the host tells of it.
-#[derive(Deserialize)]
-struct Told {
-    status: Option<Status>,
-}
-
-#[derive(Deserialize)]
-struct Status {
-    phase: String,
-    asleep: bool,
-}
-
-impl Step {
-    /// Applies the site, and waits until all its readers sleep: the host's memory then.
-    async fn run(&self, host: &Host, rest: &str, fleet: &mut Fleet, at_work: &mut AtWork) -> Result<Memory> {
-        let (readers, sockets) = (self.readers, self.sockets);
-        let mut site = rest.to_owned();
-        site.push_str(&fleet.readers(sockets, "lobby"));
-        let _ = write!(site, "{}", callers::site(readers - sockets, "lobby"));
-        let begun = Instant::now();
-        let applied = apply(host, &site, LONGEST).await?;
-        fleet.connected(sockets, LONGEST).await?;
-        let connected = begun.elapsed();
-        at_work.until(host, readers).await?;
-        println!(
-            "{readers} readers ({sockets} with a connection) in a site of {:.1} MiB: applied in {applied:.1?}, terminals \
-             connected after {connected:.1?}, all at work after {:.1?}",
-            site.len() as f64 / MIB,
-            begun.elapsed()
-        );
-        self.asleep(host).await?;
-        Ok(Memory::of(&host.process_id().to_string()))
-    }
-
-    /// Waits until those sleep that are asked; a list of all would leave its memory in the host.
-    async fn asleep(&self, host: &Host) -> Result<()> {
-        let begun = Instant::now();
-        let asked = |kind, count: usize| (0..ASKED).map(move |at| format!("{kind}{}", at * count / ASKED));
-        for name in asked("r", self.sockets).chain(asked("h", self.readers - self.sockets)) {
-            while !within(LOOK * 60, "an answer about a reader", host.api().reader(&name)).await?.asleep {
-                if begun.elapsed() >= SLEEPING {
-                    bail!("waited {SLEEPING:?} in vain for reader {name} to sleep");
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// How all of them are.
-    async fn told(&self, host: &Host) -> Result<()> {
-        let begun = Instant::now();
-        let all: Vec<Told> = within(LONGEST, "the list of all readers", host.api().get("reader")).await?;
-        let took = begun.elapsed();
-        let count =
-            |wish: fn(&Status) -> bool| all.iter().filter(|told| told.status.as_ref().is_some_and(wish)).count();
-        println!(
-            "{} of {} readers sleep, {} are online; their list took {took:.1?}",
-            count(|status| status.asleep),
-            all.len(),
-            count(|status| status.phase == "online")
-        );
-        Ok(())
-    }
-
-    /// The same card at a reader that sleeps, and at once again: the driver of the second is awake.
-    async fn waking(&self, host: &Host, fleet: &mut Fleet) -> Result<()> {
-        let mut table = Table::new("awake", "asleep");
-        let pairs = fleet.pairs(PAIRS.min(self.sockets), self.sockets).await?;
-        let over_http = callers::pairs(host, HTTP_PAIRS, self.readers - self.sockets).await.context("over HTTPS")?;
-        for (pairs, names) in [
-            (&pairs, ["card to verdict, median", "card to verdict, 99th percentile"]),
-            (&over_http, ["new HTTPS call to answer, median", "new HTTPS call to answer, 99th percentile"]),
-        ] {
-            let (asleep, awake): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
-            for (what, part) in names.into_iter().zip([0.5, 0.99]) {
-                table.add(what, "µs", percentile(&awake, part), percentile(&asleep, part).unwrap_or_default());
-            }
-        }
-        table.print();
-        Ok(())
-    }
+/// Kills the host and starts it: ending in an orderly way tells each of its readers first.
+async fn again(host: &mut Host) {
+    host.kill().await;
+    host.serve_within(LONGEST).await;
 }
