@@ -6,18 +6,14 @@ pub fn altered(wasm: &[u8], texts: &[(&str, &str)]) -> Vec<u8> {
     let mut altered = wasm.to_vec();
     for (from, to) in texts {
         assert_eq!(from.len(), to.len(), "{from:?} and {to:?} must have one length");
-        let found: Vec<_> = places(&altered, from).collect();
-        assert!(!found.is_empty(), "{from:?} is not in the driver");
-        for at in found {
-            altered.splice(at..at + to.len(), to.bytes());
+        let behind_at = |at: usize| at.checked_sub(1).and_then(|before| altered.get(before)) == Some(&b'@');
+        let found =
+            altered.windows(from.len()).enumerate().filter(|(at, text)| *text == from.as_bytes() && !behind_at(*at));
+        let places: Vec<usize> = found.map(|(at, _)| at).collect();
+        assert!(!places.is_empty(), "{from:?} is not in the driver");
+        for at in places {
+            altered.iter_mut().skip(at).zip(to.bytes()).for_each(|(byte, to)| *byte = to);
         }
     }
     altered
-}
-
-/// Where the text lies, but not behind an `@`.
-fn places<'b>(bytes: &'b [u8], text: &'b str) -> impl Iterator<Item = usize> + 'b {
-    let is_named = |at: usize| at > 0 && bytes.get(at - 1) == Some(&b'@');
-    let found = bytes.windows(text.len()).enumerate().filter(move |(_, window)| *window == text.as_bytes());
-    found.map(|(at, _)| at).filter(move |at| !is_named(*at))
 }

@@ -20,7 +20,7 @@ pub(crate) async fn run(rounds: usize) -> Result<()> {
         field.readers("lobby")
     ))
     .await;
-    field.connected().await;
+    field.connected().await?;
     let hello = program::in_workspace("examples/hello.pdf");
     let mut table = Table::new("ipptool", "a tap");
     println!(

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use cardinal_tests::port;
 use socket2::{Domain, Socket, Type};
 use tokio::{
@@ -21,17 +21,34 @@ use tokio::{
     sync::mpsc,
 };
 
+/// How long it may take until all terminals are connected, or none is.
+const LONGEST: Duration = Duration::from_secs(120);
+
 /// The terminals that were dialled so far.
 pub(crate) struct Field {
     port: u16,
     count: usize,
     shared: Arc<Shared>,
-    verdicts: mpsc::UnboundedReceiver<Duration>,
+    verdicts: mpsc::UnboundedReceiver<Told>,
+}
+
+/// A verdict that came for a card.
+pub(crate) struct Told {
+    /// When the card was sent.
+    pub(crate) sent: Instant,
+    /// How long after that the verdict came.
+    pub(crate) took: Duration,
+    /// Its byte.
+    pub(crate) verdict: u8,
 }
 
 struct Shared {
     begun: Instant,
     connected: AtomicUsize,
+    /// Connections that ended.
+    closed: AtomicUsize,
+    /// Verdicts that no card waited for.
+    surplus: AtomicUsize,
     ways: Mutex<HashMap<usize, OwnedWriteHalf>>,
     /// When each terminal's card was sent, in nanoseconds since `begun`; 0: it waits for no verdict.
     sent: Vec<AtomicU64>,
@@ -65,6 +82,8 @@ impl Field {
         let shared = Arc::new(Shared {
             begun: Instant::now(),
             connected: AtomicUsize::new(0),
+            closed: AtomicUsize::new(0),
+            surplus: AtomicUsize::new(0),
             ways: Mutex::default(),
             sent: (0..count).map(|_| AtomicU64::new(0)).collect(),
         });
@@ -84,31 +103,58 @@ impl Field {
         (0..self.count).map(move |terminal| format!("{}:{port}", address(terminal)))
     }
 
+    /// The port that they share.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Readers for a site file, all at this device.
     pub(crate) fn readers(&self, device: &str) -> String {
-        let mut site = String::new();
-        for (terminal, address) in self.addresses().enumerate() {
-            let _ = write!(
-                site,
-                "[[reader]]\nname = \"r{terminal}\"\ndriver = \"cardinal/generic\"\nmode = \"generic\"\naddress = \"{address}\"\n\
-                 device = \"{device}\"\n[reader.settings]\non_released = 'b'\non_nothing_held = 'b'\non_unknown_card = 'u'\non_failed = 'f'\n"
-            );
-        }
-        site
+        readers(self.count, self.port, device)
     }
 
     /// Waits until every terminal is connected.
-    pub(crate) async fn connected(&self) {
-        while self.shared.connected.load(Ordering::Relaxed) < self.count {
+    pub(crate) async fn connected(&self) -> Result<()> {
+        self.so_many_connected(self.count, LONGEST).await
+    }
+
+    /// Waits until so many are.
+    pub(crate) async fn so_many_connected(&self, count: usize, limit: Duration) -> Result<()> {
+        self.until(limit, &format!("{count} terminals to be connected"), |connected| connected >= count).await
+    }
+
+    /// Waits until none is connected.
+    pub(crate) async fn deserted(&self) -> Result<()> {
+        self.until(LONGEST, "all terminals to be left", |connected| connected == 0).await
+    }
+
+    async fn until(&self, limit: Duration, what: &str, wish: impl Fn(usize) -> bool) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let connected = self.shared.connected.load(Ordering::Relaxed);
+            if wish(connected) {
+                return Ok(());
+            }
+            if begun.elapsed() >= limit {
+                bail!("waited {limit:?} in vain for {what}: {connected} are connected");
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Waits until none is connected.
-    pub(crate) async fn deserted(&self) {
-        while self.shared.connected.load(Ordering::Relaxed) > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    /// How many connections ended so far.
+    pub(crate) fn closed(&self) -> usize {
+        self.shared.closed.load(Ordering::Relaxed)
+    }
+
+    /// How many verdicts came so far that no card waited for.
+    pub(crate) fn surplus(&self) -> usize {
+        self.shared.surplus.load(Ordering::Relaxed)
+    }
+
+    /// Whether a terminal's card waits for its verdict.
+    pub(crate) fn waits(&self, terminal: usize) -> bool {
+        self.shared.sent.get(terminal).is_some_and(|sent| sent.load(Ordering::Acquire) > 0)
     }
 
     /// A terminal shows a card.
@@ -118,22 +164,51 @@ impl Field {
         if let Some(sent) = self.shared.sent.get(terminal) {
             sent.store(self.shared.begun.elapsed().as_nanos() as u64, Ordering::Release);
         }
-        way.write_all(line.as_bytes()).await?;
+        if let Err(error) = way.write_all(line.as_bytes()).await {
+            // It never left: no verdict is due.
+            if let Some(sent) = self.shared.sent.get(terminal) {
+                sent.store(0, Ordering::Release);
+            }
+            return Err(error).context("a terminal's connection is broken");
+        }
         self.shared.ways.lock().unwrap().insert(terminal, way);
         Ok(())
     }
 
     /// The next verdict: how long after its card it came.
     pub(crate) async fn verdict(&mut self) -> Result<Duration> {
-        let next = tokio::time::timeout(Duration::from_secs(60), self.verdicts.recv()).await;
-        next.context("a verdict did not come")?.context("no terminal is left")
+        let next = tokio::time::timeout(Duration::from_secs(60), self.told()).await;
+        Ok(next.context("a verdict did not come")??.took)
+    }
+
+    /// The next verdict, however long that takes.
+    pub(crate) async fn told(&mut self) -> Result<Told> {
+        self.verdicts.recv().await.context("no terminal is left")
     }
 }
 
-async fn accepted(stream: TcpStream, shared: Arc<Shared>, told: mpsc::UnboundedSender<Duration>) {
+/// Readers for a site file: the first so many terminals at this port, all at this device.
+pub(crate) fn readers(count: usize, port: u16, device: &str) -> String {
+    let mut site = String::new();
+    for terminal in 0..count {
+        let address = address(terminal);
+        let _ = write!(
+            site,
+            "[[reader]]\nname = \"r{terminal}\"\ndriver = \"cardinal/generic\"\nmode = \"generic\"\naddress = \"{address}:{port}\"\n\
+             device = \"{device}\"\n[reader.settings]\non_released = 'b'\non_nothing_held = 'b'\non_unknown_card = 'u'\non_failed = 'f'\n"
+        );
+    }
+    site
+}
+
+async fn accepted(stream: TcpStream, shared: Arc<Shared>, told: mpsc::UnboundedSender<Told>) {
     let _ = stream.set_nodelay(true);
     let Some(terminal) = stream.local_addr().ok().and_then(|own| terminal(own.ip())) else { return };
     let (mut from, to) = stream.into_split();
+    // What a card on an earlier connection waited for does not come on this one.
+    if let Some(sent) = shared.sent.get(terminal) {
+        sent.store(0, Ordering::Release);
+    }
     shared.ways.lock().unwrap().insert(terminal, to);
     shared.connected.fetch_add(1, Ordering::Relaxed);
     let mut bytes = [0; 64];
@@ -143,13 +218,17 @@ async fn accepted(stream: TcpStream, shared: Arc<Shared>, told: mpsc::UnboundedS
         }
         let now = shared.begun.elapsed().as_nanos() as u64;
         // Keepalives are no verdicts.
-        if bytes.get(..count).is_some_and(|bytes| bytes.iter().any(|byte| byte.is_ascii_alphabetic()))
-            && let Some(sent) = shared.sent.get(terminal).map(|sent| sent.swap(0, Ordering::AcqRel))
-            && sent > 0
-        {
-            let _ = told.send(Duration::from_nanos(now.saturating_sub(sent)));
+        for verdict in bytes.iter().take(count).copied().filter(u8::is_ascii_alphabetic) {
+            let sent = shared.sent.get(terminal).map_or(0, |sent| sent.swap(0, Ordering::AcqRel));
+            if sent == 0 {
+                shared.surplus.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            let took = Duration::from_nanos(now.saturating_sub(sent));
+            let _ = told.send(Told { sent: shared.begun + Duration::from_nanos(sent), took, verdict });
         }
     }
     shared.ways.lock().unwrap().remove(&terminal);
+    shared.closed.fetch_add(1, Ordering::Relaxed);
     shared.connected.fetch_sub(1, Ordering::Relaxed);
 }

@@ -7,20 +7,26 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot run has nothing to tell")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures of measurements are far below")]
 
+mod cold;
 mod delivery;
 mod driver;
 mod field;
+mod fleet;
 mod jobs;
 mod large;
+mod limits;
+mod many;
 mod memory;
 mod readers;
+mod stored;
+mod swap;
 mod swipes;
 mod table;
 mod taps;
 
 use std::{env, fs, net::SocketAddr, num::NonZero, path::PathBuf, thread};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 
 /// Measure Cardinal, and print tables
@@ -39,6 +45,9 @@ struct Arguments {
     /// Used by the measurement of taps itself: be the plain server that is compared with
     #[arg(long, hide = true)]
     echo: bool,
+    /// Used by the measurements of swap and many themselves: be so many card terminals
+    #[arg(long, hide = true, value_name = "COUNT")]
+    field: Option<usize>,
     /// Used by the measurement of swipes itself: be the plain server that is compared with, at this address
     #[arg(long, hide = true, value_name = "ADDRESS", requires = "tls")]
     answer: Option<SocketAddr>,
@@ -63,6 +72,12 @@ enum What {
     Large,
     /// 100,000 held jobs: starting, listing, searching
     Jobs,
+    /// A driver swapped under 10,000 live readers that show 1,000 cards a second, and swapped back
+    Swap,
+    /// 100,000 readers that sleep: memory each, waking, 1,000 cards a second
+    Many,
+    /// A cold start with 20 drivers from the cache, against one with the driver that comes with the host
+    Cold,
 }
 
 fn main() -> Result<()> {
@@ -71,25 +86,38 @@ fn main() -> Result<()> {
     if arguments.echo {
         return runtime.block_on(taps::echo());
     }
+    if let Some(count) = arguments.field {
+        return runtime.block_on(fleet::serve(count));
+    }
     if let (Some(address), Some(tls)) = (arguments.answer, &arguments.tls) {
         return runtime.block_on(swipes::answer(address, tls));
     }
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     println!("{cores} cores ({}); medians of up to {} rounds in turn", processor(), arguments.rounds);
     let all = What::value_variants();
+    let mut early = 0;
     for what in if arguments.what.is_empty() { all } else { arguments.what.as_slice() } {
         let help = what.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
         println!("\n## {}", help.unwrap_or_default());
-        match what {
-            What::Driver => driver::run(arguments.rounds)?,
-            What::Taps => runtime.block_on(taps::run(arguments.rounds.min(3)))?,
-            What::Swipes => runtime.block_on(swipes::run(arguments.rounds.min(3)))?,
-            What::Delivery => runtime.block_on(delivery::run(arguments.rounds * 3))?,
-            What::Readers => runtime.block_on(readers::run())?,
-            What::Large => runtime.block_on(large::run())?,
-            What::Jobs => runtime.block_on(jobs::run())?,
+        let done = match what {
+            What::Driver => driver::run(arguments.rounds),
+            What::Taps => runtime.block_on(taps::run(arguments.rounds.min(3))),
+            What::Swipes => runtime.block_on(swipes::run(arguments.rounds.min(3))),
+            What::Delivery => runtime.block_on(delivery::run(arguments.rounds * 3)),
+            What::Readers => runtime.block_on(readers::run()),
+            What::Large => runtime.block_on(large::run()),
+            What::Jobs => runtime.block_on(jobs::run()),
+            What::Swap => runtime.block_on(swap::run()),
+            What::Many => runtime.block_on(many::run()),
+            What::Cold => runtime.block_on(cold::run(arguments.rounds)),
+        };
+        // The other tables have nothing to do with it.
+        if let Err(error) = done {
+            println!("this table ended early: {error:#}");
+            early += 1;
         }
     }
+    ensure!(early == 0, "{early} tables ended early");
     Ok(())
 }
 

@@ -21,3 +21,13 @@ impl Memory {
         Self { own: bytes("Anonymous:"), resident: bytes("Rss:") }
     }
 }
+
+/// How many files a process has open; none where that cannot be seen.
+pub(crate) fn open_files(process: &str) -> usize {
+    fs::read_dir(format!("/proc/{process}/fd")).map_or(0, Iterator::count)
+}
+
+/// How many memory mappings a process has, of which `vm.max_map_count` allows so many.
+pub(crate) fn mappings(process: &str) -> usize {
+    fs::read_to_string(format!("/proc/{process}/maps")).map_or(0, |maps| maps.lines().count())
+}

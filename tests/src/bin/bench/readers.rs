@@ -22,7 +22,7 @@ pub(crate) async fn run() -> Result<()> {
     let begun = Instant::now();
     host.apply(&format!("{rest}{}", field.readers("lobby"))).await;
     let applied = begun.elapsed();
-    field.connected().await;
+    field.connected().await?;
     let connected = begun.elapsed();
     let mut field = field;
     // Each has read a card: what an open alone touches is less than a session in use has.

@@ -52,14 +52,14 @@ pub(crate) async fn run(rounds: usize) -> Result<()> {
         // Too long for a command line on some systems, not for a pipe.
         let mut echo = Process::start_with("the echo", command.arg("--echo"), &log, Stdio::null(), Stdio::piped());
         std::io::Write::write_all(echo.input(), format!("{terminals}\n").as_bytes())?;
-        plain.connected().await;
+        plain.connected().await?;
         let echoed = load(&mut plain).await?;
         drop(echo);
-        plain.deserted().await;
+        plain.deserted().await?;
 
         let mut ours = Field::new(READERS)?;
         host.apply(&format!("{site}{}", ours.readers("lobby"))).await;
-        ours.connected().await;
+        ours.connected().await?;
         let decided = load(&mut ours).await?;
         for (what, part) in [("median", 0.5), ("99th percentile", 0.99), ("slowest", 1.0)] {
             table.add(what, "µs", percentile(&echoed, part), percentile(&decided, part).unwrap_or_default());
