@@ -168,7 +168,8 @@ async fn whatever_a_driver_does_on_its_reader_the_others_lose_nothing() {
     for _ in 0..OTHERS {
         terminals.push(listening().await);
     }
-    let others = |(number, terminal): (usize, &GenericTerminal)| reader(&format!("r{number}"), terminal.address(), SIGNS);
+    let others =
+        |(number, terminal): (usize, &GenericTerminal)| reader(&format!("r{number}"), terminal.address(), SIGNS);
     let site = folder_site() + &terminals.iter().enumerate().map(others).collect::<String>();
     host.apply(&site).await;
     for terminal in &terminals {

@@ -77,17 +77,23 @@ pub(crate) fn hostile_with(more: impl IntoIterator<Item = Section>) -> Vec<u8> {
     file(COMPONENT, &parts)
 }
 
-/// The guest `hostile` with a start function in its core module. `code` gives the instructions, for the index of the
-/// function itself and that of a table without a largest size.
-pub(crate) fn starting_with(code: impl Fn(usize, usize) -> Vec<u8>) -> Vec<u8> {
+/// The guest `hostile` with a start function in its core module, whose table has no largest size. `code` gives the
+/// instructions, for the index of the function itself.
+pub(crate) fn starting_with(code: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
     let mut parts = sections(&guest("guest-hostile"));
     let (_, module) = parts.iter_mut().filter(|(id, _)| *id == CORE_MODULE).max_by_key(|(_, it)| it.len()).unwrap();
     let mut inner = sections(module);
-    assert!(inner.iter().all(|(id, _)| *id != IMPORT), "functions would be counted from there");
+    // Functions are counted from the imported ones, and this guest imports nothing else.
+    let imported = inner.iter().find(|(id, _)| *id == IMPORT).map_or(0, |(_, list)| read_leb(list, &mut 0));
     let kind = append(&mut inner, TYPE, &[0x60, 0, 0]);
-    let function = append(&mut inner, FUNCTION, &leb(kind));
-    let table = append(&mut inner, TABLE, &[0x70, 0, 1]);
-    let body = [&[0][..], &code(function, table), &[0x0b]].concat();
+    let function = imported + append(&mut inner, FUNCTION, &leb(kind));
+    let (_, table) = inner.iter_mut().find(|(id, _)| *id == TABLE).unwrap();
+    assert_eq!(table[..3], [1, 0x70, 1], "one table of functions, with a largest size");
+    let mut behind_least = 3;
+    read_leb(table, &mut behind_least);
+    table.truncate(behind_least);
+    table[2] = 0;
+    let body = [&[0][..], &code(function), &[0x0b]].concat();
     append(&mut inner, CODE, &[leb(body.len()), body].concat());
     let place = inner.iter().position(|(id, _)| BEHIND_START.contains(id)).unwrap();
     inner.insert(place, (START, leb(function)));
