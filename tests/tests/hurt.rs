@@ -6,10 +6,10 @@
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -19,13 +19,14 @@ use cardinal_simulators::generic::GenericTerminal;
 use cardinal_tests::{
     driver_file::{hostile, install, replaced, write},
     host::Host,
-    http_reader::free_address,
+    http_reader::{PORT, free_address},
     program,
     site::{SIGNS, folder_site, of_driver, reader},
     terminal::{Terminal as _, listening},
     wait::LIMIT,
 };
 use tokio::{
+    net::TcpListener,
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep},
 };
@@ -122,15 +123,27 @@ fn memory(host: &Host) -> u64 {
     line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1_024
 }
 
-/// A reader of the hostile driver.
-fn hurting(name: &str, settings: &str, address: SocketAddr) -> String {
+/// A reader of the hostile driver. One whose driver fetches is at this other address.
+fn hurting(name: &str, settings: &str, address: SocketAddr, web: IpAddr) -> String {
     let spec = of_driver("test/hostile", "any", name, address, settings);
     if !settings.contains("fetching") {
         return spec;
     }
-    // Nobody is there, so that each fetch ends at once.
-    let way = format!("address = \"{}\"\ntransport = \"http\"", free_address());
-    spec.replace(&format!("address = \"{address}\""), &way)
+    spec.replace(&format!("address = \"{address}\""), &format!("address = \"{web}\"\ntransport = \"http\""))
+}
+
+/// A web server that ends each connection as soon as it is made, and so each fetch: its address, and how often that was.
+async fn curt_web_server() -> (IpAddr, Arc<AtomicU64>) {
+    let (address, count) = (free_address(), Arc::new(AtomicU64::new(0)));
+    let listener = TcpListener::bind((address, PORT)).await.unwrap();
+    let counts = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counts.fetch_add(1, Ordering::Relaxed);
+            drop(stream);
+        }
+    });
+    (address.into(), count)
 }
 
 fn is_of(event: &Event, reader: &str) -> bool {
@@ -175,6 +188,7 @@ async fn whatever_a_driver_does_on_its_reader_the_others_lose_nothing() {
     for terminal in &terminals {
         terminal.is_connected().await;
     }
+    let (web, fetches) = curt_web_server().await;
     let others = Others::begin(terminals);
     sleep(LOOKED_AT).await;
 
@@ -185,7 +199,8 @@ async fn whatever_a_driver_does_on_its_reader_the_others_lose_nothing() {
     for (number, (what, settings, ends)) in WAYS.into_iter().enumerate() {
         let (name, terminal) = (format!("bad{number}"), listening().await);
         others.took();
-        host.apply(&(site.clone() + &hurting(&name, settings, terminal.address()))).await;
+        let begun = Instant::now();
+        host.apply(&(site.clone() + &hurting(&name, settings, terminal.address(), web))).await;
         is_stopped(&host, &name, ends).await;
         let (median, tail, swipes) = others.took();
         let now = memory(&host);
@@ -197,6 +212,9 @@ async fn whatever_a_driver_does_on_its_reader_the_others_lose_nothing() {
             assert_eq!((reader.phase.as_str(), reader.connects, reader.last_error), ("online", 1, None), "{what}");
         }
         host.cli(&format!("reader remove {name}")).await.ok();
+        let most = 4 + begun.elapsed().as_millis() / 10;
+        let fetched = fetches.swap(0, Ordering::Relaxed);
+        assert!(u128::from(fetched) <= most, "{fetched} fetches in {:?}", begun.elapsed());
     }
     println!("RSS grew by {} MiB at most", (most - before) >> 20);
     assert!(most - before < MEMORY, "{} bytes more", most - before);

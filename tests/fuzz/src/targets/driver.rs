@@ -1,11 +1,9 @@
 //! The drivers natively, each with a host that keeps its books: whatever a reader does, and whatever bytes a session is
 //! opened with, the driver breaks no contract, crosses no bound, and can be opened again with what it saved.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
-use cardinal_domain::driver::{
-    Call, Context, Fault, Id, Input, Manifest, Millis, Output, Response, Verdict, VerdictCode,
-};
+use cardinal_domain::driver::{Call, Context, Fault, Id, Input, Millis, Output, Response, Verdict, VerdictCode};
 use cardinal_generic::Generic;
 use cardinal_rfideas_241::RfIdeas241;
 use cardinal_runtime::{Accounts, Bounds};
@@ -36,16 +34,25 @@ const WORDS: [&str; 16] = [
     "check",
 ];
 
+/// What sessions are opened with. Made once: a manifest takes longer than what a reader does.
+static GENERIC: LazyLock<Context> = LazyLock::new(|| context(&Native::<Generic>::new(), "generic", "dial"));
+static SPRINGCORE_TCP: LazyLock<Context> =
+    LazyLock::new(|| context(&Native::<SpringCore>::new(), "springcore-tcp", "dial"));
+static SPRINGCORE_HTTP: LazyLock<Context> =
+    LazyLock::new(|| context(&Native::<SpringCore>::new(), "springcore-http", "http"));
+static RFIDEAS_241: LazyLock<Context> =
+    LazyLock::new(|| context(&Native::<RfIdeas241>::new(), "rfideas-241-client", "http"));
+
 /// What the SpringCore driver's readers do: the first byte chooses the mode.
 pub fn springcore(bytes: &[u8]) {
     let Some((which, rest)) = bytes.split_first() else { return };
-    let opening = if which % 2 == 0 { ("springcore-tcp", "dial") } else { ("springcore-http", "http") };
-    drive(&Native::<SpringCore>::new(), opening, rest);
+    let context = if which % 2 == 0 { &SPRINGCORE_TCP } else { &SPRINGCORE_HTTP };
+    drive(&Native::<SpringCore>::new(), context, rest);
 }
 
 /// What an RF IDeas Ethernet 241 does, and what its pages say.
 pub fn rfideas_241(bytes: &[u8]) {
-    drive(&Native::<RfIdeas241>::new(), ("rfideas-241-client", "http"), bytes);
+    drive(&Native::<RfIdeas241>::new(), &RFIDEAS_241, bytes);
 }
 
 /// A session opened with arbitrary state: the first byte chooses the driver, the next how many bytes are state, in tens; what
@@ -54,15 +61,16 @@ pub fn saved_state(bytes: &[u8]) {
     let [which, tens, rest @ ..] = bytes else { return };
     let (saved, script) = rest.split_at_checked(usize::from(*tens) * 10).unwrap_or((rest, &[]));
     match which % 4 {
-        0 => go_on(&Native::<Generic>::new(), ("generic", "dial"), saved, script),
-        1 => go_on(&Native::<SpringCore>::new(), ("springcore-tcp", "dial"), saved, script),
-        2 => go_on(&Native::<SpringCore>::new(), ("springcore-http", "http"), saved, script),
-        _ => go_on(&Native::<RfIdeas241>::new(), ("rfideas-241-client", "http"), saved, script),
+        0 => go_on(&Native::<Generic>::new(), &GENERIC, saved, script),
+        1 => go_on(&Native::<SpringCore>::new(), &SPRINGCORE_TCP, saved, script),
+        2 => go_on(&Native::<SpringCore>::new(), &SPRINGCORE_HTTP, saved, script),
+        _ => go_on(&Native::<RfIdeas241>::new(), &RFIDEAS_241, saved, script),
     }
 }
 
-/// What a session is opened with: this mode and transport, and the settings as they are by default.
-fn context(manifest: &Manifest, (mode, transport): (&str, &str)) -> Context {
+/// This mode and transport, and the settings as they are by default.
+fn context(driver: &dyn Subject, mode: &str, transport: &str) -> Context {
+    let manifest = driver.manifest().expect("a sound manifest");
     let settings = &manifest.modes.iter().find(|known| known.id == mode).expect("the driver has the mode").settings;
     let defaults = settings.iter().filter_map(|setting| Some((setting.key.clone(), setting.default.clone()?)));
     Context {
@@ -74,15 +82,13 @@ fn context(manifest: &Manifest, (mode, transport): (&str, &str)) -> Context {
     }
 }
 
-fn drive(driver: &dyn Subject, opening: (&str, &str), script: &[u8]) {
-    let context = context(&driver.manifest().expect("a sound manifest"), opening);
+fn drive(driver: &dyn Subject, context: &'static Context, script: &[u8]) {
     let mut host = Host::new(driver.open(context.clone()).expect("it can be opened"), context);
     host.tell(Input::Connected(vec![7; 32]));
     host.play(script);
 }
 
-fn go_on(driver: &dyn Subject, opening: (&str, &str), saved: &[u8], script: &[u8]) {
-    let context = context(&driver.manifest().expect("a sound manifest"), opening);
+fn go_on(driver: &dyn Subject, context: &'static Context, saved: &[u8], script: &[u8]) {
     match driver.open(Context { saved: Some(saved.to_vec()), ..context.clone() }) {
         // Foreign state is refused in words.
         Err(Stop::Fault(fault)) => assert!(!fault.message.is_empty()),
@@ -100,7 +106,7 @@ fn go_on(driver: &dyn Subject, opening: (&str, &str), saved: &[u8], script: &[u8
 /// A host with one session.
 struct Host {
     session: Box<dyn Session>,
-    context: Context,
+    context: &'static Context,
     /// None: nothing is held against them.
     books: Option<Accounts>,
     bounds: Bounds,
@@ -114,8 +120,8 @@ struct Host {
 }
 
 impl Host {
-    fn new(session: Box<dyn Session>, context: Context) -> Self {
-        let books = Some(Accounts::new(&context));
+    fn new(session: Box<dyn Session>, context: &'static Context) -> Self {
+        let books = Some(Accounts::new(context));
         let [timers, fetches, calls, swipes] = [(); 4].map(|()| BTreeSet::new());
         let bounds = Bounds::default();
         Self { session, context, books, bounds, now: 0, timers, fetches, calls, swipes, last_call: 0, is_over: false }

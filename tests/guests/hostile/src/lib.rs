@@ -29,7 +29,7 @@ impl Driver for Hostile {
         let mode = Mode::new("any", "Any", "Misbehaves as told.")
             .transport(Transport::Dial(0))
             .transport(Transport::Listen)
-            .transport(Transport::Http(vec![80]))
+            .transport(Transport::Http(vec![18_080]))
             .setting(Setting::text("open").title("Open").help("What goes wrong in open.").default("nothing"))
             .setting(Setting::text("save").title("Save").help("What goes wrong in save.").default("nothing"))
             .setting(Setting::text("connected").title("Connected").help("What it does first.").default("nothing"));
