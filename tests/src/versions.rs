@@ -6,11 +6,16 @@ pub fn altered(wasm: &[u8], texts: &[(&str, &str)]) -> Vec<u8> {
     let mut altered = wasm.to_vec();
     for (from, to) in texts {
         assert_eq!(from.len(), to.len(), "{from:?} and {to:?} must have one length");
-        let found = |at: &usize| altered[*at..].starts_with(from.as_bytes()) && (*at == 0 || altered[*at - 1] != b'@');
+        let found = |at: &usize| {
+            let is_here = altered.get(*at..).is_some_and(|rest| rest.starts_with(from.as_bytes()));
+            is_here && at.checked_sub(1).and_then(|before| altered.get(before)) != Some(&b'@')
+        };
         let places: Vec<usize> = (0..altered.len()).filter(found).collect();
         assert!(!places.is_empty(), "{from:?} is not in the driver");
         for at in places {
-            altered[at..at + to.len()].copy_from_slice(to.as_bytes());
+            if let Some(place) = altered.get_mut(at..at + to.len()) {
+                place.copy_from_slice(to.as_bytes());
+            }
         }
     }
     altered

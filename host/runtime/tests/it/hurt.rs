@@ -17,7 +17,7 @@ const AT_MOST: Duration = Duration::from_secs(30);
 fn refused(runtime: &Runtime, wasm: &[u8]) -> LoadError {
     let mut neighbour = hostile(runtime).open_blocking(context("dial", &[]), &Bounds::default()).unwrap();
     let begun = Instant::now();
-    let error = runtime.load(wasm, &Bounds::default()).err().expect("it hurts");
+    let error = runtime.load(wasm, &Bounds::default()).expect_err("it hurts");
     assert!(begun.elapsed() < AT_MOST, "{:?}: {error:?}", begun.elapsed());
     assert_works(&mut neighbour);
     error
@@ -348,7 +348,7 @@ fn a_component_cut_at_every_kilobyte_is_no_driver() {
         let ends = sections(&wasm).len();
         assert!(ends > 3);
         for length in (0..wasm.len()).step_by(1_000) {
-            let error = runtime.load(&wasm[..length], &Bounds::default()).err().expect("half a driver");
+            let error = runtime.load(&wasm[..length], &Bounds::default()).expect_err("half a driver");
             assert!(matches!(error, LoadError::Inspect(_)), "{package} cut at {length}: {error:?}");
         }
     }

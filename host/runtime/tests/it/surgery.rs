@@ -28,7 +28,7 @@ pub(crate) type Section = (u8, Vec<u8>);
 pub(crate) fn leb(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
-        let low = (number & 0x7f) as u8;
+        let low = u8::try_from(number & 0x7f).unwrap();
         number >>= 7;
         if number == 0 {
             bytes.push(low);
