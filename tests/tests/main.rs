@@ -19,6 +19,7 @@ mod drivers;
 mod flood;
 mod http_network;
 mod http_reader;
+mod hurt;
 mod ipp_hold;
 mod ipp_sign_in;
 mod ipp_suites;

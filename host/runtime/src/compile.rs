@@ -123,8 +123,7 @@ pub(crate) fn load(
     inspection: &Inspection,
     bounds: &Bounds,
 ) -> Result<Component, CompileError> {
-    let component =
-        || Component::new(engine, wasm).map_err(|error| CompileError::Load(shown(&format!("{error:#}"), 1_000)));
+    let component = || Component::new(engine, wasm).map_err(|error| refused(&error, bounds));
     // A host has both.
     let (Compiler::Child(command), Some(cache)) = (compiler, cache) else {
         return component();
@@ -149,6 +148,16 @@ pub(crate) fn load(
     } else {
         Err(CompileError::NotInCache { cache: cache.folder.clone() })
     }
+}
+
+/// Why wasmtime does not take a component.
+fn refused(error: &wasmtime::Error, bounds: &Bounds) -> CompileError {
+    let detail = shown(&format!("{error:#}"), 1_000);
+    // wasmtime has no type for it: instances of components that have instances inside.
+    if detail.contains("transitively contains") && detail.contains("core module instances") {
+        return CompileError::Bound { name: "instances", limit: bounds.instances, detail };
+    }
+    CompileError::Load(detail)
 }
 
 /// The bytes that were inspected, in a file for the child; gone when this is dropped.

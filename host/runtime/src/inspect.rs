@@ -3,10 +3,12 @@
 //! The whole file is parsed and validated here with the features the engine has, so a cut or forged file stops at a
 //! typed error. What a file imports and which generation of the contract it exports are read from it and nowhere else.
 
+mod nesting;
+
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
-use wasmparser::{BinaryReaderError, Encoding, Instance, Parser, Payload, Validator};
+use wasmparser::{BinaryReaderError, ComponentInstance, Encoding, Instance, Parser, Payload, Validator};
 
 use crate::{bounds::Bounds, engine, error::shown_line, generations::GENERATIONS};
 
@@ -15,6 +17,14 @@ pub const CONTRACT: &str = "cardinal:reader/driver";
 
 /// A page of WebAssembly memory, in bytes.
 const PAGE: u64 = 64 << 10;
+
+/// How deep components may lie inside each other, and types of components. A driver has them one or two deep; parsing takes
+/// time by the square of the depth, or a piece of the stack for each level.
+const DEEPEST: u32 = 16;
+
+/// How many instances of components a file may make. A driver makes one; each has everything that its component exports
+/// again, and each level of components that instantiate each other may double what is below.
+const MOST_PARTS: u32 = 16;
 
 /// What a file turned out to be: a component of a served generation that imports nothing. There is no way to have one for
 /// a file that cannot be a driver.
@@ -120,6 +130,20 @@ pub enum InspectError {
         /// The bound's value.
         limit: u64,
     },
+    /// Its parts lie inside each other too deep.
+    #[error(
+        "the file has components, or their types, inside each other more than {limit} deep; no tool chain makes a driver so"
+    )]
+    Nested {
+        /// How deep they may lie.
+        limit: u32,
+    },
+    /// It makes too many instances of components.
+    #[error("the file makes more than {limit} instances of components; a driver needs one")]
+    Parts {
+        /// How many it may make.
+        limit: u32,
+    },
     /// A component, but not a driver.
     #[error("this component does not export {CONTRACT}, so it is no reader driver")]
     NoContract,
@@ -215,14 +239,36 @@ impl Outline {
 /// The names of the outermost component; parts nested in it are not its own. What is asked for counts wherever it stands.
 fn outline(file: &[u8]) -> Result<Outline, InspectError> {
     let mut outline = Outline::default();
-    let mut depth = 0_u32;
+    let (mut depth, mut parts) = (0_u32, 0_u32);
     let mut parser = Parser::new(0);
     parser.set_features(engine::FEATURES);
     for payload in parser.parse_all(file) {
         match payload.map_err(|error| invalid(&error))? {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(InspectError::CoreModule),
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth = depth.saturating_add(1),
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                depth = depth.saturating_add(1);
+                if depth > DEEPEST {
+                    return Err(InspectError::Nested { limit: DEEPEST });
+                }
+            }
             Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentTypeSection(section) => {
+                let range = section.range();
+                let types = file.get(range.clone()).unwrap_or_default();
+                if !nesting::is_within(DEEPEST, types, range.start).map_err(|error| invalid(&error))? {
+                    return Err(InspectError::Nested { limit: DEEPEST });
+                }
+            }
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section {
+                    if let ComponentInstance::Instantiate { .. } = instance.map_err(|error| invalid(&error))? {
+                        parts = parts.saturating_add(1);
+                    }
+                }
+                if parts > MOST_PARTS {
+                    return Err(InspectError::Parts { limit: MOST_PARTS });
+                }
+            }
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
                     let name = import.map_err(|error| invalid(&error))?.name.name;

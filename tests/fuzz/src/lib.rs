@@ -39,6 +39,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "trace", what: "a trace file", run: targets::trace },
     Target { name: "bytes-text", what: "bytes written as text in a setting", run: targets::bytes_text },
     Target { name: "generic", what: "what a reader sends to the Generic driver, in any pieces", run: targets::generic },
+    Target { name: "springcore", what: "what a SpringCore reader sends and calls", run: targets::springcore },
+    Target { name: "rfideas-241", what: "what an RF IDeas Ethernet 241 calls and answers", run: targets::rfideas_241 },
+    Target { name: "saved-state", what: "state that a driver's session is opened with", run: targets::saved_state },
     Target { name: "card", what: "what a reader says is a card, and the site's pattern", run: targets::card },
     Target { name: "component", what: "a file that is to be installed as a driver", run: targets::component },
 ];

@@ -31,12 +31,18 @@ use crate::{
     readers::Http,
 };
 
+/// The least time between the beginnings of two fetches. A driver that fetches again as soon as one has ended would take the
+/// time of others.
+const BETWEEN_FETCHES: Duration = Duration::from_millis(10);
+
 pub(super) struct HttpSession<'t> {
     hands: Hands<'t>,
     target: Target,
     way: Http,
     calls: OpenCalls,
     fetches: JoinSet<(Id, Result<Response, Fault>)>,
+    /// When the next one may begin.
+    next_fetch: Instant,
     /// Whether it was told that the driver sends bytes, which go nowhere.
     told_sending: bool,
 }
@@ -47,7 +53,7 @@ impl<'t> HttpSession<'t> {
         let body_bytes = hands.session.bounds().http_body_bytes;
         let target = Target { host: way.host.clone(), certificate: way.certificate, body_bytes };
         let (calls, fetches) = (OpenCalls::new(patience), JoinSet::new());
-        Self { hands, target, way, calls, fetches, told_sending: false }
+        Self { hands, target, way, calls, fetches, next_fetch: Instant::now(), told_sending: false }
     }
 
     /// Runs the session to its end. Every card that was read has been decided about when this returns.
@@ -177,7 +183,15 @@ impl<'t> HttpSession<'t> {
             None => broken("asked for a fetch, but its mode names no port".to_owned()),
         })?;
         let (fetcher, target) = (Arc::clone(&self.hands.services.fetcher), self.target.clone());
-        self.fetches.spawn(async move { (fetch.id, fetcher.fetch(&target, port, fetch).await) });
+        let now = Instant::now();
+        let begins = self.next_fetch.max(now);
+        self.next_fetch = begins + BETWEEN_FETCHES;
+        self.fetches.spawn(async move {
+            if begins > now {
+                tokio::time::sleep_until(begins).await;
+            }
+            (fetch.id, fetcher.fetch(&target, port, fetch).await)
+        });
         Ok(())
     }
 

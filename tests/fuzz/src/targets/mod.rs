@@ -1,5 +1,6 @@
 //! The targets that stand on public parsers, a file each where there is more to it than a few lines.
 
+mod driver;
 mod generic;
 
 use cardinal_domain::{
@@ -13,7 +14,10 @@ use cardinal_domain::{
 };
 use cardinal_runtime::{Bounds, inspect::inspect};
 
-pub use generic::generic;
+pub use self::{
+    driver::{rfideas_241, saved_state, springcore},
+    generic::generic,
+};
 
 /// The text in arbitrary bytes; targets that read text get all of it that is UTF-8.
 fn text_of(bytes: &[u8]) -> &str {

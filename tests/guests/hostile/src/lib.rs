@@ -1,16 +1,27 @@
 //! A driver that misbehaves on demand, for the tests of whoever runs drivers.
 //!
-//! The settings `open` and `save` say what goes wrong there; each line of text received says what `handle` does. `echo`
-//! is the one honest deed, by which a test sees that a session still works. Never installed anywhere.
+//! The settings `open` and `save` say what goes wrong there; each line of text received says what `handle` does, and the
+//! setting `connected` what it does at the start, over HTTP, too. `every MS DEED` does a thing again and again. `echo` is
+//! the one honest deed, by which a test sees that a session still works. Never installed anywhere.
 
 use std::hint::{black_box, spin_loop};
 
 use cardinal_sdk::{Log, Mode, Output, Setting, Status, prelude::*};
 
-/// How it is to misbehave, and how many lines it has echoed.
+/// The timer of what is done again and again. Those of `timers` and `ticks` begin at 0.
+const AGAIN: Id = 1_000;
+
+/// How it is to misbehave, and how many lines it has echoed. Only that number is saved.
 pub struct Hostile {
+    connected: String,
     save: String,
     echoed: u8,
+    /// What is done again and again, and how many milliseconds lie between.
+    again: Option<(Millis, String)>,
+    /// Whether each timer is set again when it is due.
+    ticks: bool,
+    /// Whether each fetch is made again when it has ended.
+    fetches: bool,
 }
 
 impl Driver for Hostile {
@@ -18,9 +29,10 @@ impl Driver for Hostile {
         let mode = Mode::new("any", "Any", "Misbehaves as told.")
             .transport(Transport::Dial(0))
             .transport(Transport::Listen)
-            .transport(Transport::Http(vec![80]))
+            .transport(Transport::Http(vec![18_080]))
             .setting(Setting::text("open").title("Open").help("What goes wrong in open.").default("nothing"))
-            .setting(Setting::text("save").title("Save").help("What goes wrong in save.").default("nothing"));
+            .setting(Setting::text("save").title("Save").help("What goes wrong in save.").default("nothing"))
+            .setting(Setting::text("connected").title("Connected").help("What it does first.").default("nothing"));
         Manifest::new("test", "hostile", "1.0.0", "Misbehaves on demand").mode(mode)
     }
 
@@ -30,11 +42,30 @@ impl Driver for Hostile {
         };
         misbehave(&setting("open"))?;
         let echoed = context.saved.as_deref().and_then(|saved| saved.first().copied()).unwrap_or_default();
-        Ok(Self { save: setting("save"), echoed })
+        let (connected, save) = (setting("connected"), setting("save"));
+        Ok(Self { connected, save, echoed, again: None, ticks: false, fetches: false })
     }
 
     fn handle(&mut self, _: u64, input: Input, out: &mut Outputs) -> Result<(), Fault> {
         match input {
+            Input::Connected(_) => self.obey(&self.connected.clone(), out),
+            Input::Timer(AGAIN) => {
+                let Some((every, deed)) = self.again.clone() else { return Ok(()) };
+                out.set_timer(AGAIN, every);
+                self.obey(&deed, out)
+            }
+            Input::Timer(id) => {
+                if self.ticks {
+                    out.set_timer(id, 0);
+                }
+                Ok(())
+            }
+            Input::Fetched(fetched) => {
+                if self.fetches {
+                    out.fetch(Fetch::get(fetched.id, "/"));
+                }
+                Ok(())
+            }
             Input::Received(bytes) => self.obey(&String::from_utf8_lossy(&bytes), out),
             Input::Resumed => {
                 out.send([self.echoed]);
@@ -95,6 +126,20 @@ impl Hostile {
             "echo" => {
                 self.echoed = self.echoed.wrapping_add(1);
                 out.send(argument);
+            }
+            "every" => {
+                let (every, deed) = argument.split_once(' ').unwrap_or((argument, ""));
+                let every = every.parse().unwrap_or_default();
+                self.again = Some((every, deed.to_owned()));
+                out.set_timer(AGAIN, every);
+            }
+            "ticks" => {
+                self.ticks = true;
+                (0..number).for_each(|id| out.set_timer(id, 0));
+            }
+            "fetching" => {
+                self.fetches = true;
+                (0..number).for_each(|id| out.fetch(Fetch::get(id, "/")));
             }
             "outputs" => (0..number).for_each(|_| out.send([0])),
             "bytes" => out.send(vec![0; size]),
