@@ -69,7 +69,13 @@ impl Run {
                 lock(&self.view).why = Some(why.clone());
                 self.stage(Stage::RollingBack);
                 self.roll_back().await;
-                let message = format!("{to} was taken back, readers run {from} again: {why}");
+                let message = if self.from.digest() == self.to.digest() {
+                    format!(
+                        "not all readers run the new file of {to}; the others take it with their next connection: {why}"
+                    )
+                } else {
+                    format!("{to} was taken back, readers run {from} again: {why}")
+                };
                 self.tell(trace, EventKind::DriverSwapBack, message).await;
                 Stage::RolledBack
             }
@@ -154,6 +160,10 @@ impl Run {
 
     /// The same move backwards; who cannot begins anew.
     async fn roll_back(&self) {
+        if self.from.digest() == self.to.digest() {
+            // The file before was replaced: who could not go on keeps it until its next connection.
+            return;
+        }
         let (id, version) = (self.from.manifest().id(), &self.from.manifest().version);
         let drivers = &self.host.services.drivers;
         if drivers.chosen(&id).as_ref() != Some(version)
