@@ -1,6 +1,10 @@
 //! `cardinal driver dev`: from a save in the editor to readers that run it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, anyhow};
 use cardinal_domain::event::Event;
@@ -18,14 +22,17 @@ use super::{
     build::{Crate, Place},
     install, watch,
 };
-use crate::swap::{Canary, Stage, SwapBody, SwapView};
+use crate::{
+    http::ReaderView,
+    swap::{Canary, Stage, SwapBody, SwapView},
+};
 
 /// Build a crate at each save, run its traces, and have the host's readers go on in it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 At each save: compiles, runs the traces, installs the file in place of the same version, and has connected readers go on in
-it without closing their connection. What does not compile, or differs from a trace, is not installed. Meanwhile the driver's
-events are shown. Ends with Ctrl-C.
+it without closing their connection. What does not compile, or differs from a trace, is not installed. Meanwhile the events
+of the driver and of its readers are shown. Ends with Ctrl-C.
 
 The host must take unsigned drivers: unsigned = \"allow\" in the [drivers] section of its cardinal.toml, on your own host alone.
 
@@ -53,7 +60,18 @@ impl Dev {
             // Nothing is to be shown before the first round told what the driver is called.
             let known = driver.wait_for(|driver| !driver.is_empty()).await;
             let id = known.map_err(|_| anyhow!("the driver has no name"))?.clone();
-            event::follow(client, |event| is_of(event, &id)).await
+            let readers: Vec<ReaderView> = client.get("reader").await?;
+            let readers = readers.into_iter().map(|reader| reader.spec).filter(|reader| reader.driver.id == id);
+            // And those that are set up meanwhile: their sessions' events name the driver, and a card's do not.
+            let readers = RefCell::new(BTreeSet::from_iter(readers.map(|reader| reader.name)));
+            event::follow(client, |event| {
+                if is_of(event, &id) {
+                    readers.borrow_mut().extend(event.body.reader.clone());
+                    return true;
+                }
+                event.body.reader.as_ref().is_some_and(|reader| readers.borrow().contains(reader))
+            })
+            .await
         };
         let rounds = async {
             loop {
