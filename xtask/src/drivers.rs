@@ -12,17 +12,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use wit_component::ComponentEncoder;
+use cardinal_build::TARGET;
 
-use crate::process;
-use crate::wasm_target::{TARGET, WasmTarget};
 use crate::workspace::{Guest, Workspace};
+use crate::{process, wasm_target};
 
 /// Builds these guests, or all when none is named. Fails on an unknown name, and where the compiler does.
 pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
     let guests = select(workspace, names)?;
     // The guests inherit the workspace's `rust-version`, as this crate does.
-    let way = WasmTarget::find(env!("CARGO_PKG_RUST_VERSION"))?;
+    let way = wasm_target::find(env!("CARGO_PKG_RUST_VERSION"))?;
     let packages: Vec<&str> = guests.iter().map(|guest| guest.package.as_str()).collect();
     println!("Compiling {} with {way}.", packages.join(", "));
 
@@ -73,7 +72,7 @@ fn select<'a>(workspace: &'a Workspace, names: &[String]) -> Result<Vec<&'a Gues
 /// The component of a core module; the encoder checks it against the interface that the module carries.
 fn component(module: &Path) -> Result<Vec<u8>> {
     let module = fs::read(module).with_context(|| format!("reading {}", module.display()))?;
-    ComponentEncoder::default().validate(true).module(&module)?.encode()
+    Ok(cardinal_build::component(&module)?)
 }
 
 /// Removes the components of guests that are none of these.

@@ -31,6 +31,8 @@ pub enum SessionError {
         export: &'static str,
         /// What the driver did.
         detail: String,
+        /// Where its code was, if that was running. May be empty.
+        backtrace: String,
     },
     /// The driver answered something that the contract does not allow.
     #[error("the driver broke its contract in {export}: {detail}; its publisher must mend it")]

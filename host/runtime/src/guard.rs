@@ -126,11 +126,13 @@ impl Export {
         engine: &EngineOptions,
     ) -> SessionError {
         let export = self.name;
+        let backtrace = error.backtrace();
         let bound = |name: &'static str, detail: String| SessionError::Bound {
             name,
             limit: bounds.get(name).or_else(|| engine.get(name)).unwrap_or_default(),
             export,
             detail,
+            backtrace: backtrace.clone().unwrap_or_default(),
         };
         let error = match error {
             CallError::Fault(fault) => return SessionError::Fault(fault),
@@ -154,7 +156,8 @@ impl Export {
                 let detail =
                     format!("it did not come to an end in that many instructions, which stand for {name} = {ms}");
                 let limit = ms.saturating_mul(FUEL_PER_MS);
-                return SessionError::Bound { name: REPLAY_FUEL, limit, export, detail };
+                let backtrace = backtrace.unwrap_or_default();
+                return SessionError::Bound { name: REPLAY_FUEL, limit, export, detail, backtrace };
             }
             Some(Trap::StackOverflow) => return bound("stack_bytes", "its calls were nested too deep".to_owned()),
             _ => {}
@@ -169,12 +172,18 @@ impl Export {
                 return bound(name, reason);
             }
         }
-        match error.downcast_ref::<WasmBacktrace>() {
-            Some(backtrace) => {
-                SessionError::Trap { export, reason, backtrace: shown(&backtrace.to_string(), BACKTRACE) }
-            }
+        match backtrace {
+            Some(backtrace) => SessionError::Trap { export, reason, backtrace },
             None => SessionError::Host { export, detail: reason },
         }
+    }
+}
+
+impl CallError {
+    /// Where the driver's code was; none: it was not running.
+    fn backtrace(&self) -> Option<String> {
+        let Self::Wasm(error) = self else { return None };
+        error.downcast_ref::<WasmBacktrace>().map(|backtrace| shown(&backtrace.to_string(), BACKTRACE))
     }
 }
 

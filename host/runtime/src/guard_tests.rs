@@ -117,7 +117,7 @@ fn where_fuel_is_counted_a_loop_ends_after_the_same_work_each_time() {
     bench.bounds.open_deadline_ms = 3;
     for _ in 0..2 {
         match bench.start("(func (loop (br 0))) (start 0)") {
-            SessionError::Bound { name: "replay_fuel", limit: 3_000_000, export: "open", detail } => {
+            SessionError::Bound { name: "replay_fuel", limit: 3_000_000, export: "open", detail, .. } => {
                 assert!(detail.ends_with("which stand for open_deadline_ms = 3"), "{detail}");
             }
             other => panic!("{other:?}"),

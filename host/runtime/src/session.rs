@@ -239,7 +239,13 @@ impl Live {
         let (bytes, limit) = (saved.as_ref().map_or(0, Vec::len) as u64, self.bounds.saved_bytes);
         if bytes > limit {
             let detail = format!("it saved {bytes} bytes");
-            return Err(SessionError::Bound { name: "saved_bytes", limit, export: guard::SAVE.name, detail });
+            return Err(SessionError::Bound {
+                name: "saved_bytes",
+                limit,
+                export: guard::SAVE.name,
+                detail,
+                backtrace: String::new(),
+            });
         }
         Ok((self, saved))
     }
@@ -252,7 +258,9 @@ pub(crate) fn lost_in(export: Export, _: Lost) -> SessionError {
 pub(crate) fn refused(refused: Refused) -> SessionError {
     let export = guard::HANDLE.name;
     match refused {
-        Refused::Bound(name, limit, detail) => SessionError::Bound { name, limit, export, detail },
+        Refused::Bound(name, limit, detail) => {
+            SessionError::Bound { name, limit, export, detail, backtrace: String::new() }
+        }
         Refused::Contract(detail) => SessionError::Contract { export, detail },
     }
 }

@@ -51,12 +51,21 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return Err(error);
     }
     // The name, too, must be on disk before anybody relies on it.
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    folder.map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_the_working_folder_is_written_by_its_name_alone() {
+        let place = tempfile::NamedTempFile::new_in(".").unwrap();
+        let name = Path::new(place.path().file_name().unwrap());
+        write_private(name, b"here").unwrap();
+        assert_eq!(fs::read(name).unwrap(), b"here");
+    }
 
     #[test]
     fn what_is_private_stays_private() {

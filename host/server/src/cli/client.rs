@@ -79,6 +79,13 @@ impl Client {
             .context("the host answered something that this version does not understand")
     }
 
+    /// A request with a text.
+    pub(super) async fn put_text<T: DeserializeOwned>(&self, path: &str, text: String) -> Result<T> {
+        let request = self.http.put(self.url(path)?).header("content-type", "text/plain; charset=utf-8").body(text);
+        let answer = self.send(request).await?.json().await;
+        answer.context("the host answered something that this version does not understand")
+    }
+
     /// An answer that goes on.
     pub(super) async fn follow(&self, path: &str, query: &impl Serialize) -> Result<Response> {
         self.send(self.http.get(self.url(path)?).query(query)).await

@@ -1,10 +1,14 @@
 //! `cardinal driver`.
 
+mod build;
+mod dev;
 mod files;
 mod inspect;
 mod install;
 mod keys;
+mod new;
 mod trust;
+mod watch;
 
 use std::path::Path;
 
@@ -23,6 +27,9 @@ use crate::http::DriverView;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
+  cardinal driver new acme-tcp
+  cardinal driver build acme-tcp
+  cardinal driver dev acme-tcp
   cardinal driver inspect acme-tcp.wasm
   cardinal driver trust acme --key acme.pub
   cardinal driver install acme-tcp.wasm
@@ -35,6 +42,9 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
+    New(new::New),
+    Build(build::Build),
+    Dev(dev::Dev),
     Install(install::Install),
     Inspect(inspect::Inspect),
     Trust(trust::Trust),
@@ -62,6 +72,7 @@ impl Action {
     /// Whether it is done here, without a host.
     pub(super) fn is_offline(&self) -> bool {
         match self {
+            Self::New(_) | Self::Build(_) => true,
             Self::Replay(_) | Self::Test(_) | Self::Inspect(_) | Self::Keygen(_) | Self::Sign(_) => true,
             Self::Verify(verify) => verify.is_offline(),
             _ => false,
@@ -71,6 +82,8 @@ impl Action {
     /// Does what needs no host; `config` is a host's file all the same, where there is one.
     pub(super) fn run_here(self, config: &Path, as_json: bool) -> Result<()> {
         match self {
+            Self::New(new) => new.run(as_json),
+            Self::Build(build) => build.run(config, as_json),
             Self::Replay(replay) => replay.run(as_json),
             Self::Test(test) => test.run(as_json),
             Self::Inspect(inspect) => inspect.run(config, as_json),
@@ -86,7 +99,9 @@ impl Action {
             Self::Install(install) => install.run(client).await,
             Self::Trust(trust) => trust.run(client).await,
             Self::Verify(verify) => verify.run(client).await,
+            Self::Dev(dev) => dev.run(client).await,
             // Take no host.
+            Self::New(_) | Self::Build(_) => Ok(()),
             Self::Replay(_) | Self::Test(_) | Self::Inspect(_) | Self::Keygen(_) | Self::Sign(_) => Ok(()),
             Self::List => list(client).await,
             Self::Show { driver } => show(client, &client.get(&format!("driver/{driver}")).await?),

@@ -41,7 +41,7 @@ pub(super) struct Replay {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 FOLDER holds files that end in .trace, or has a folder `traces` that does. Without --driver it is the only file that ends in
-.wasm there, or in the folder above.
+.wasm there, in target/drivers, or in the folder above.
 
 --bless writes what the driver answers into the traces that differ. It makes a mistake of the driver the rule: read the
 change before you keep it (`git diff`). That a session breaks or is refused is never written.
@@ -51,13 +51,13 @@ Examples:
   cardinal driver test traces --driver acme-tcp.wasm --bless")]
 pub(super) struct Test {
     #[arg(value_name = "FOLDER")]
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// The driver's component
     #[arg(long, value_name = "FILE")]
-    driver: Option<PathBuf>,
+    pub(super) driver: Option<PathBuf>,
     /// Write what the driver answers into the traces that differ
     #[arg(long)]
-    bless: bool,
+    pub(super) bless: bool,
 }
 
 fn load(file: &Path) -> Result<Driver> {
@@ -161,10 +161,12 @@ impl Test {
     }
 }
 
-/// The only component in a folder, or in the one above.
+/// The only component in a folder, or where `cardinal driver build` puts it, or in the folder above.
 fn only_driver(folder: &Path) -> Result<PathBuf> {
     let folder = folder.canonicalize().with_context(|| format!("cannot read {}", folder.display()))?;
-    for place in [Some(folder.as_path()), folder.parent()].into_iter().flatten() {
+    let built = folder.join("target/drivers");
+    let built = built.is_dir().then_some(built.as_path());
+    for place in [Some(folder.as_path()), built, folder.parent()].into_iter().flatten() {
         let entries = std::fs::read_dir(place).with_context(|| format!("cannot read {}", place.display()))?;
         let is_driver = |path: &PathBuf| path.extension().is_some_and(|end| end == "wasm");
         let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_driver).collect();
@@ -174,5 +176,5 @@ fn only_driver(folder: &Path) -> Result<PathBuf> {
             (None, _) => {}
         }
     }
-    bail!("no driver (*.wasm) lies in {} or above; say which with --driver FILE", folder.display())
+    bail!("no driver (*.wasm) lies in {}, its target/drivers or above; say which with --driver FILE", folder.display())
 }

@@ -96,16 +96,40 @@ pub(super) fn kinds(as_json: bool) -> Result<()> {
 }
 
 async fn tail(client: &Client, query: &EventQuery) -> Result<()> {
+    stream(client, query, |_| true, show).await
+}
+
+/// Shows events that are wished for as they happen, with the backtraces of failures, for as long as the host is there.
+pub(super) async fn follow(client: &Client, wish: impl Fn(&Event) -> bool) -> Result<()> {
+    let whole = |event: &Event| {
+        show(event);
+        let backtrace = event.body.facts.get("backtrace").map(String::as_str).unwrap_or_default();
+        backtrace.lines().for_each(|line| say!("{}", output::plain(line)));
+    };
+    stream(client, &EventQuery::default(), wish, whole).await
+}
+
+async fn stream(
+    client: &Client,
+    query: &EventQuery,
+    wish: impl Fn(&Event) -> bool,
+    show: impl Fn(&Event),
+) -> Result<()> {
     let mut response = client.follow("event/stream", query).await?;
     let mut pending = Vec::new();
     while let Some(chunk) = response.chunk().await.context("the host went away")? {
         pending.extend_from_slice(&chunk);
         while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = pending.drain(..=end).collect();
+            let event =
+                serde_json::from_slice(&line).context("the host sent an event that this version does not know")?;
+            if !wish(&event) {
+                continue;
+            }
             if client.json {
                 output::text(&String::from_utf8_lossy(&line));
             } else {
-                show(&serde_json::from_slice(&line).context("the host sent an event that this version does not know")?);
+                show(&event);
             }
         }
     }

@@ -76,6 +76,17 @@ impl Swap {
     }
 }
 
+/// How a swap was, once it is over.
+pub(super) async fn ended(client: &Client, path: &str) -> Result<SwapView> {
+    loop {
+        let view: SwapView = client.get(path).await?;
+        if view.stage.is_over() {
+            return Ok(view);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 /// Shows how it goes until it is over.
 async fn wait(client: &Client, path: &str) -> Result<SwapView> {
     let mut said = String::new();

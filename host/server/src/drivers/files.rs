@@ -7,10 +7,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use cardinal_build::{LARGEST_NAMES, Names};
+
 use super::signature::{LONGEST, SUFFIX};
 use crate::files::write_private;
 
 /// The folder.
+#[derive(Clone)]
 pub struct Files {
     pub folder: PathBuf,
 }
@@ -22,6 +25,27 @@ impl Files {
 
     fn signature(&self, digest: &str) -> PathBuf {
         self.folder.join(format!("{digest}.{SUFFIX}"))
+    }
+
+    fn names(&self, digest: &str) -> PathBuf {
+        self.folder.join(format!("{digest}.names"))
+    }
+
+    /// Writes the names of a driver's functions.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn put_names(&self, digest: &str, names: &str) -> io::Result<()> {
+        write_private(&self.names(digest), names.as_bytes())
+    }
+
+    /// The names of a driver's functions; none: they are not there, or are no use.
+    pub fn get_names(&self, digest: &str) -> Option<Names> {
+        let mut text = String::new();
+        let most = u64::try_from(LARGEST_NAMES).unwrap_or(u64::MAX);
+        let file = File::open(self.names(digest)).ok()?;
+        io::Read::read_to_string(&mut io::Read::take(file, most), &mut text).ok()?;
+        Names::parse(&text, digest).ok()
     }
 
     /// Writes a driver and its signature; on disk when this returns.
@@ -54,7 +78,7 @@ impl Files {
 
     /// From now on the files of this driver are litter: their grace begins.
     pub fn discard(&self, digest: &str) {
-        for path in [self.wasm(digest), self.signature(digest)] {
+        for path in [self.wasm(digest), self.signature(digest), self.names(digest)] {
             let touched = File::options().write(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
             match touched {
                 Ok(()) => {}

@@ -23,6 +23,7 @@ use std::{
     time::Duration,
 };
 
+use cardinal_build::Names;
 use cardinal_domain::{
     bounds::size,
     event::{EventBody, EventKind},
@@ -227,6 +228,27 @@ impl Drivers {
             None => Err("it is being changed just now".to_owned()),
         };
         About { standing, chosen: versions.chosen(id).is_some_and(|chosen| chosen == version) }
+    }
+
+    /// Keeps the names of the functions of the driver that is installed as this version, for the backtraces of its faults.
+    /// Answers how many there are.
+    ///
+    /// # Errors
+    /// No such driver, names that are not its own, or they cannot be kept. The driver runs all the same.
+    pub async fn keep_names(&self, wanted: &DriverRef, text: &str) -> Result<usize, DriverError> {
+        let _changing = self.changing.lock().await;
+        let driver = self.find(wanted).map_err(DriverError::Refused)?;
+        let names = Names::parse(text, driver.digest()).map_err(|error| DriverError::Refused(error.to_string()))?;
+        let kept = self.files.put_names(driver.digest(), text);
+        kept.map_err(|source| DriverError::Keep { folder: self.files.folder.clone(), source })?;
+        Ok(names.count())
+    }
+
+    /// A backtrace of the driver with this digest, with the names of its functions where they are known.
+    pub async fn named(&self, digest: &str, backtrace: &str) -> String {
+        let (files, digest) = (self.files.clone(), digest.to_owned());
+        let names = tokio::task::spawn_blocking(move || files.get_names(&digest)).await.ok().flatten();
+        names.map_or_else(|| backtrace.to_owned(), |names| names.put_into(backtrace))
     }
 
     async fn verify(&self, file: DriverFile, occasion: Occasion) -> Result<Verified, String> {

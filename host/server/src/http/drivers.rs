@@ -35,6 +35,13 @@ pub struct DriverView {
     pub chosen: bool,
 }
 
+/// That names were kept.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NamesKept {
+    /// Of how many functions.
+    pub functions: usize,
+}
+
 /// How to install.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -93,6 +100,16 @@ pub(super) async fn install(
     // Readers that waited for it can start now.
     host.sessions.reconcile().await;
     Ok(Json(report))
+}
+
+/// Keeps the names of an installed driver's functions: `vendor/name@version`, and the text of its names file.
+pub(super) async fn names(
+    State(host): State<Arc<Host>>,
+    Path((vendor, name)): Path<(String, String)>,
+    text: String,
+) -> Result<Json<NamesKept>, ApiError> {
+    let functions = host.services.drivers.keep_names(&reference(&vendor, &name)?, &text).await?;
+    Ok(Json(NamesKept { functions }))
 }
 
 fn signature(headers: &HeaderMap) -> Result<Option<String>, ApiError> {

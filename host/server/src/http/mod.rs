@@ -24,14 +24,14 @@ use axum::{
     http::{HeaderMap, header::AUTHORIZATION},
     middleware::{self, Next},
     response::Response,
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 
 pub use self::{
     captures::CaptureBody,
     card::{ConvertBody, Converted, converted},
     devices::DeviceView,
-    drivers::{DriverView, InstallQuery, SIGNATURE},
+    drivers::{DriverView, InstallQuery, NamesKept, SIGNATURE},
     error::{ApiError, ErrorBody},
     events::EventQuery,
     jobs::{JobQuery, ReleaseBody},
@@ -85,6 +85,10 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/api/v1/publisher", get(publishers::list).post(publishers::trust))
         .route("/api/v1/publisher/{vendor}/{key}", delete(publishers::withdraw))
         .route("/api/v1/driver/{vendor}/{name}", get(drivers::show).delete(drivers::remove))
+        .route(
+            "/api/v1/driver/{vendor}/{name}/names",
+            put(drivers::names).layer(DefaultBodyLimit::max(cardinal_build::LARGEST_NAMES)),
+        )
         .route("/api/v1/driver/{vendor}/{name}/swap", get(swap::show).post(swap::start).delete(swap::call_off))
         .method_not_allowed_fallback(async || {
             ApiError::not_found("this page of the API does not take that method; see docs/api.md")

@@ -100,7 +100,13 @@ fn answers_are_told_without_what_is_in_them() {
         ]
         .map(|line| line.replace("/admin/*/*/*/", "/admin/card/*/*/"))
     );
-    let bound = SessionError::Bound { name: "timers", limit: 16, export: "handle", detail: "4711".to_owned() };
+    let bound = SessionError::Bound {
+        name: "timers",
+        limit: 16,
+        export: "handle",
+        detail: "4711".to_owned(),
+        backtrace: String::new(),
+    };
     assert_eq!(words(&Entry::answered(&Err(bound), &[])), ["! it crossed the bound timers"]);
     let fault = SessionError::Fault(Fault { code: "bad".to_owned(), message: "4711".to_owned() });
     assert_eq!(words(&Entry::answered(&Err(fault), &[])), ["! fault bad"]);

@@ -10,7 +10,7 @@ use cardinal_domain::{
     names::{ReaderName, TraceId},
     site::Reader,
 };
-use cardinal_runtime::{DriverSession, SessionError};
+use cardinal_runtime::DriverSession;
 use rand::Rng as _;
 use tokio::time::Instant;
 
@@ -215,20 +215,4 @@ impl Hands<'_> {
 /// That a flood is over, in words.
 pub(super) fn flood_over(reader: &ReaderName, lasted: Duration) -> String {
     format!("the flood of {reader} is over; it lasted {lasted:.1?}")
-}
-
-/// The event of a driver's session that is over against its will.
-pub(super) fn failure(reader: &ReaderName, label: &str, trace: TraceId, error: &SessionError) -> EventBody {
-    let message = format!("reader {reader}: {label}: {error}. Its connection is closed and made anew");
-    let event = |kind| EventBody::new(trace, kind, message);
-    match error {
-        SessionError::Trap { backtrace, export, .. } => {
-            let event = event(EventKind::DriverTrapped).fact("export", *export);
-            if backtrace.is_empty() { event } else { event.fact("backtrace", backtrace.clone()) }
-        }
-        SessionError::Bound { name, limit, export, .. } => {
-            event(EventKind::DriverBound).fact("bound", *name).fact("limit", limit.to_string()).fact("export", *export)
-        }
-        _ => event(EventKind::DriverFault),
-    }
 }

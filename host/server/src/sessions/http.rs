@@ -21,8 +21,9 @@ use super::{
     Order,
     clock::Due,
     connection::{End, FAREWELL, LEAST_READ, worse},
+    fault::fault_event,
     going_on::Step,
-    hands::{Hands, failure},
+    hands::Hands,
     open_calls::OpenCalls,
 };
 use crate::{
@@ -208,7 +209,8 @@ impl<'t> HttpSession<'t> {
             let fault = Fault::new("shutdown", "the host ends the session");
             if let Err(End::Driver(error)) = self.input(Input::Disconnected(fault)).await {
                 let hands = &mut self.hands;
-                hands.tell(failure(&hands.spec.name, &hands.label, hands.trace, &error)).await;
+                let event = fault_event(hands.services, hands.spec, hands.status, hands.trace, &error).await;
+                hands.services.tell(event).await;
             }
         }
         // What is still open is answered 503, and fetches are broken off, before the rest is waited for.

@@ -10,6 +10,7 @@ mod callers;
 mod clock;
 mod connection;
 mod dial;
+mod fault;
 mod first_line;
 mod going_on;
 mod hands;

@@ -18,8 +18,9 @@ use super::{
     clock::Clock,
     connection::{Connection, End},
     dial::dial,
+    fault::fault_event,
     going_on::Origin,
-    hands::{Hands, failure, flood_over},
+    hands::{Hands, flood_over},
     hidden::Hidden,
     http::HttpSession,
     listen::Place,
@@ -329,8 +330,7 @@ impl ReaderTask {
             Ok(End::Replaced) => "the terminal made a newer connection".to_owned(),
             Ok(End::Stopped) => "the host closed it".to_owned(),
             Ok(End::Driver(error)) | Err(error) => {
-                let event = failure(name, label, trace, error).reader(name).device(&self.spec.device);
-                self.services.tell(event.fact("driver", label)).await;
+                self.services.tell(fault_event(&self.services, &self.spec, &self.status, trace, error).await).await;
                 error.to_string()
             }
         };

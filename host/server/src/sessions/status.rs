@@ -159,6 +159,12 @@ impl StatusCell {
         (cell.status.phase == Phase::Online).then(|| cell.digest.clone())
     }
 
+    /// The driver that runs it, or did last: with its version, and its digest.
+    pub(super) fn driver(&self) -> (String, String) {
+        let cell = self.lock();
+        (cell.status.driver.clone(), cell.digest.clone())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Cell> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

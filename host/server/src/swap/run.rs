@@ -43,7 +43,8 @@ impl Run {
     /// Runs the swap to its end, whatever that is.
     pub(super) async fn go(self) {
         let trace = TraceId::new();
-        let (from, to) = (self.from.label(), self.to.label());
+        let to = self.to.label();
+        let from = if self.is_same_version() { "another file".to_owned() } else { self.from.label() };
         let message =
             format!("{to} is tried on {} of {} readers that run {from}", self.canaries.len(), self.readers.len());
         self.tell(trace, EventKind::DriverSwap, message).await;
@@ -69,7 +70,13 @@ impl Run {
                 lock(&self.view).why = Some(why.clone());
                 self.stage(Stage::RollingBack);
                 self.roll_back().await;
-                let message = format!("{to} was taken back, readers run {from} again: {why}");
+                let message = if self.is_same_version() {
+                    format!(
+                        "not all readers run the new file of {to}; the others take it with their next connection: {why}"
+                    )
+                } else {
+                    format!("{to} was taken back, readers run {from} again: {why}")
+                };
                 self.tell(trace, EventKind::DriverSwapBack, message).await;
                 Stage::RolledBack
             }
@@ -154,6 +161,10 @@ impl Run {
 
     /// The same move backwards; who cannot begins anew.
     async fn roll_back(&self) {
+        if self.is_same_version() {
+            // Who could not go on keeps the file before until its next connection.
+            return;
+        }
         let (id, version) = (self.from.manifest().id(), &self.from.manifest().version);
         let drivers = &self.host.services.drivers;
         if drivers.chosen(&id).as_ref() != Some(version)
@@ -179,6 +190,11 @@ impl Run {
 
     fn stage(&self, stage: Stage) {
         lock(&self.view).stage = stage;
+    }
+
+    /// Whether a file took the place of another of its version: the one before is gone, and nobody can go back.
+    fn is_same_version(&self) -> bool {
+        self.from.digest() == self.to.digest()
     }
 
     /// Called off, or the host stops.

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use cardinal_runtime::{Bounds, CompileCommand, Compiler, Driver, EngineOptions, Runtime};
 
 use crate::{
@@ -38,6 +38,18 @@ pub(super) fn read(file: &Path, signature: Option<&Path>) -> Result<Read> {
         read_signature(file).with_context(|| format!("cannot read {}", path.display()))
     };
     Ok(Read { wasm, signature: path.map(read).transpose()? })
+}
+
+/// The text of a driver's names file: the named one, which must be there, or `FILE.names` beside `FILE.wasm`, which may.
+pub(super) fn names(file: &Path, names: Option<&Path>) -> Result<Option<String>> {
+    let usual = file.with_extension("names");
+    let Some(path) = names.or_else(|| usual.exists().then_some(usual.as_path())) else { return Ok(None) };
+    let cannot = || format!("cannot read {}", path.display());
+    let size = std::fs::metadata(path).with_context(cannot)?.len();
+    if usize::try_from(size).map_or(true, |size| size > cardinal_build::LARGEST_NAMES) {
+        bail!("{} is no names file: it has {size} bytes", path.display());
+    }
+    std::fs::read_to_string(path).map(Some).with_context(cannot)
 }
 
 /// No file of this size is a driver, whatever a host's bounds are.

@@ -1,6 +1,6 @@
 //! `cardinal driver install`, and the report on a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     drivers::{Outcome, Report, SignatureReport},
-    http::{InstallQuery, SIGNATURE},
+    http::{InstallQuery, NamesKept, SIGNATURE},
 };
 
 /// Inspect, verify, compile and install a driver file
@@ -32,6 +32,9 @@ pub(in crate::cli) struct Install {
     /// The signature, where it is not FILE.minisig
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
+    /// The names of its functions, where they are not in FILE.names beside FILE.wasm; for the backtraces of its faults
+    #[arg(long, value_name = "FILE")]
+    names: Option<PathBuf>,
     /// Only say what the file is and what would become of it
     #[arg(long)]
     dry_run: bool,
@@ -49,8 +52,13 @@ impl Install {
         let query = InstallQuery { dry_run: self.dry_run, replace: self.replace, older: self.older };
         let report =
             upload(client, read, &query).await.with_context(|| format!("{} was not installed", self.file.display()))?;
+        let kept =
+            if self.dry_run { None } else { keep_names(client, &self.file, self.names.as_deref(), &report).await };
         if client.json {
             return output::json(&report);
+        }
+        if let Some(kept) = kept {
+            say!("names of {} functions, for backtraces", kept.functions);
         }
         if self.dry_run {
             whole(&report);
@@ -67,11 +75,41 @@ async fn upload(client: &Client, read: files::Read, query: &InstallQuery) -> Res
     client.upload("driver", query, signature, read.wasm).await
 }
 
+/// Gives the host the names of an installed driver's functions, where there are any. Without them, or with wrong ones, the
+/// driver runs all the same: that is told, and no error.
+pub(super) async fn keep_names(
+    client: &Client,
+    file: &Path,
+    names: Option<&Path>,
+    report: &Report,
+) -> Option<NamesKept> {
+    let kept = async {
+        let Some(text) = files::names(file, names)? else { return Ok(None) };
+        client.put_text(&format!("driver/{}/names", label(report)), text).await.map(Some)
+    };
+    let kept: Result<Option<NamesKept>> = kept.await;
+    kept.unwrap_or_else(|error| {
+        eprintln!("the driver is installed without the names of its functions: {error:#}");
+        None
+    })
+}
+
+/// Installs a file that is developed: in place of the same version, and of a newer one.
+///
+/// # Errors
+/// The host does not take it.
+pub(super) async fn replace(client: &Client, file: &Path) -> Result<Report> {
+    let query = InstallQuery { replace: true, older: true, ..InstallQuery::default() };
+    let report = upload(client, files::read(file, None)?, &query).await?;
+    keep_names(client, file, None, &report).await;
+    Ok(report)
+}
+
 /// What the host says of a file's signature.
 ///
 /// # Errors
 /// The host does not take it, or cannot be asked.
-pub(super) async fn verify(client: &Client, file: &std::path::Path, read: files::Read) -> Result<()> {
+pub(super) async fn verify(client: &Client, file: &Path, read: files::Read) -> Result<()> {
     let query = InstallQuery { dry_run: true, ..InstallQuery::default() };
     let report = upload(client, read, &query).await?;
     if let SignatureReport::Refused { why } = &report.signature {
@@ -84,7 +122,7 @@ pub(super) async fn verify(client: &Client, file: &std::path::Path, read: files:
     Ok(())
 }
 
-fn label(report: &Report) -> String {
+pub(super) fn label(report: &Report) -> String {
     format!("{}@{}", report.manifest.id(), report.manifest.version)
 }
 

@@ -105,22 +105,35 @@ impl Keygen {
 
 impl Sign {
     pub(super) fn run(&self, config: &Path, as_json: bool) -> Result<()> {
-        let key = secret_key(&self.key)?;
-        let wasm = files::read(&self.file, None)?.wasm;
-        let driver = files::load(&wasm, &files::bounds(config)?)?;
-        let claim = Claim::of(driver.manifest(), driver.digest()).to_string();
-        let id = id(key.keynum())?;
-        let about = format!("signature by key {id}");
-        let signature = minisign::sign(None, &key, wasm.as_slice(), Some(&claim), Some(&about))
-            .map_err(|error| anyhow!("cannot sign: {error}"))?;
-        let path = files::signature_of(&self.file);
-        fs::write(&path, signature.into_string()).with_context(|| format!("cannot write {}", path.display()))?;
+        let Signed { path, key, claim } = sign(&self.file, &self.key, config)?;
         if as_json {
-            return output::json(&serde_json::json!({ "signature": path, "key": id, "trusted_comment": claim }));
+            return output::json(&serde_json::json!({ "signature": path, "key": key, "trusted_comment": claim }));
         }
-        say!("{}: {claim}, by key {id}", path.display());
+        say!("{}: {claim}, by key {key}", path.display());
         Ok(())
     }
+}
+
+/// A signature that was written.
+pub(super) struct Signed {
+    pub(super) path: PathBuf,
+    pub(super) key: KeyId,
+    pub(super) claim: String,
+}
+
+/// Signs a driver file: writes its signature beside it.
+pub(super) fn sign(file: &Path, key: &Path, config: &Path) -> Result<Signed> {
+    let secret = secret_key(key)?;
+    let wasm = files::read(file, None)?.wasm;
+    let driver = files::load(&wasm, &files::bounds(config)?)?;
+    let claim = Claim::of(driver.manifest(), driver.digest()).to_string();
+    let key = id(secret.keynum())?;
+    let about = format!("signature by key {key}");
+    let signature = minisign::sign(None, &secret, wasm.as_slice(), Some(&claim), Some(&about))
+        .map_err(|error| anyhow!("cannot sign: {error}"))?;
+    let path = files::signature_of(file);
+    fs::write(&path, signature.into_string()).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(Signed { path, key, claim })
 }
 
 impl Verify {
