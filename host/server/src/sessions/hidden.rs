@@ -103,7 +103,13 @@ mod tests {
         let errors = vec![
             SessionError::Fault(fault),
             SessionError::Trap { export: "handle", reason: text.clone(), backtrace: text.clone() },
-            SessionError::Bound { name: "timers", limit: 1, export: "handle", detail: text.clone() },
+            SessionError::Bound {
+                name: "timers",
+                limit: 1,
+                export: "handle",
+                detail: text.clone(),
+                backtrace: String::new(),
+            },
             SessionError::Contract { export: "handle", detail: text.clone() },
             SessionError::Host { export: "handle", detail: text },
         ];
