@@ -241,3 +241,28 @@ async fn minisign_itself_takes_our_signatures_and_we_take_its() {
     let old = cli::cardinal(&["driver", "verify", text(&file), "--key", text(&public)]).await.refused();
     assert!(old.contains("legacy form"), "{old}");
 }
+
+#[tokio::test]
+async fn a_version_whose_publisher_is_withdrawn_while_it_is_tried_runs_nowhere_any_more() {
+    let (host, terminal) = tokio::join!(strict(), listening());
+    let ((old, old_public), (new, new_public)) = (keygen(&host, "old").await, keygen(&host, "new").await);
+    trust(&host, "test", &old_public, &[]).await.ok();
+    trust(&host, "test", &new_public, &["--rotate"]).await.ok();
+    for (version, key) in [("1.2.0", &old), ("1.3.0", &new)] {
+        let file = write(&host, &format!("{version}.wasm"), &hostile(version));
+        sign(&host, &file, key).await;
+        install(&host, &file, &[]).await.ok();
+    }
+    host.apply(&(folder_site() + &of_driver("test/hostile", "any", "r", terminal.address(), ""))).await;
+    terminal.is_connected().await;
+    host.cli("driver swap test/hostile --to 1.3.0 --canary r --for 1h --no-wait").await.ok();
+    host.api().reader_until("r", "a canary", |reader| reader.driver == "test/hostile@1.3.0").await;
+
+    let publishers: Vec<Value> = host.cli("driver trust list --json").await.json();
+    let key = publishers[1]["key_id"].as_str().unwrap();
+    host.cli_with(&["driver", "trust", "test", "--withdraw", key]).await.ok();
+    let back = |reader: &cardinal_tests::api::Reader| reader.phase == "online" && reader.driver == "test/hostile@1.2.0";
+    host.api().reader_until("r", "back", back).await;
+    let told = host.api().event(EventKind::DriverSwapBack).await.body.message;
+    assert!(told.contains("may not run any more"), "{told}");
+}

@@ -10,7 +10,7 @@ mod wasm_target;
 
 pub use component::component;
 pub use names::{LARGEST_NAMES, Names, NamesError, split};
-pub use process::{find, output};
+pub use process::{find, output, shown};
 pub use wasm_target::{DEBIAN_PACKAGES, DEBIAN_RUSTC, Debian, RUSTUP_COMMAND, TARGET, Version, WasmTarget};
 
 /// Why there is no component.

@@ -7,6 +7,8 @@ mod inspect;
 mod install;
 mod keys;
 mod new;
+mod replay;
+mod swap;
 mod trust;
 mod watch;
 
@@ -17,11 +19,13 @@ use cardinal_domain::driver::{Mode, SettingKind};
 use clap::Subcommand;
 use reqwest::Method;
 
+use self::{
+    replay::{Replay, Test},
+    swap::Swap,
+};
 use super::{
     client::Client,
-    driver_replay::{Replay, Test},
     output::{self, say},
-    swap::Swap,
 };
 use crate::http::DriverView;
 

@@ -8,7 +8,6 @@ mod client;
 mod compile_driver;
 mod device;
 mod driver;
-mod driver_replay;
 mod duration;
 mod entity;
 mod event;
@@ -20,7 +19,6 @@ mod printer;
 mod reader;
 mod rotate;
 mod serve;
-mod swap;
 mod tls;
 mod user;
 

@@ -38,6 +38,13 @@ impl Drivers {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn find_for(&self, spec: &Reader) -> Result<Driver, String> {
-        self.canaries.get(spec).map_or_else(|| self.find(&spec.driver), Ok)
+        let canary = self.canaries.get(spec).filter(|driver| self.may_run(driver));
+        canary.map_or_else(|| self.find(&spec.driver), Ok)
+    }
+
+    /// Whether this very file is installed and may run still: its publisher may have been withdrawn meanwhile.
+    pub fn may_run(&self, driver: &Driver) -> bool {
+        let (id, version) = (driver.manifest().id(), &driver.manifest().version);
+        self.version(&id, version).is_some_and(|installed| installed.digest() == driver.digest())
     }
 }

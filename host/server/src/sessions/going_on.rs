@@ -131,6 +131,9 @@ impl Hands<'_> {
 
     /// What the other version answers to `resumed`; why not; or why the session is over.
     async fn go_on_in(&mut self, to: &Driver, now: Millis) -> Result<Vec<Output>, Result<Stays, SessionError>> {
+        if !self.services.drivers.may_run(to) {
+            return Err(Ok(Stays::Failed(format!("{} may not run any more", to.label()))));
+        }
         let prepared = readers::prepare(to.clone(), &self.services.config, self.spec)
             .map_err(|problem| Ok(Stays::NeedsConnection(problem)))?;
         if prepared.way != self.origin.way {

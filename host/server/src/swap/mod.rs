@@ -268,6 +268,10 @@ fn choose(host: &Host, readers: &[ReaderName], canary: &Canary) -> Result<Vec<Re
         Canary::Percent(percent) if !(1..=99).contains(percent) => {
             return Err(SwapError::Refused("the canary is 1 to 99 percent of the readers".to_owned()));
         }
+        Canary::Percent(_) if connected.is_empty() && !readers.is_empty() => {
+            let message = "no reader that could try it is connected; leave --canary out to choose it all the same";
+            return Err(SwapError::Refused(message.to_owned()));
+        }
         Canary::Percent(percent) => (readers.len() * usize::from(*percent)).div_ceil(100),
         Canary::One => 1,
     };

@@ -120,6 +120,9 @@ impl Run {
             if self.stop().is_cancelled() {
                 return Err("it was called off".to_owned());
             }
+            if !host.services.drivers.may_run(&self.to) {
+                return Err("it may not run any more: it was removed, or its publisher is trusted no longer".to_owned());
+            }
             let left = self.tries.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 return Ok(());

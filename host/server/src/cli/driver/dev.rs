@@ -14,13 +14,13 @@ use reqwest::Method;
 use super::{
     super::{
         client::Client,
-        driver_replay::Test,
         event,
         output::{self, say},
-        swap,
     },
     build::{Crate, Place},
-    install, watch,
+    install,
+    replay::Test,
+    swap, watch,
 };
 use crate::{
     http::ReaderView,

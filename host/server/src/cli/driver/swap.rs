@@ -7,7 +7,7 @@ use cardinal_domain::names::ReaderName;
 use clap::Args;
 use reqwest::Method;
 
-use super::{
+use super::super::{
     client::Client,
     duration::seconds,
     output::{self, say},
@@ -31,7 +31,7 @@ Examples:
   cardinal driver swap acme/tcp --to 1.3.0 --canary lobby,floor-2-east --for 1h --no-wait
   cardinal driver swap acme/tcp                                         # how the last one is
   cardinal driver swap acme/tcp --call-off                              # back to the version before")]
-pub(super) struct Swap {
+pub(in crate::cli) struct Swap {
     #[arg(value_name = "VENDOR/NAME")]
     driver: String,
     /// The version, which is installed; without it the last swap is shown

@@ -15,7 +15,7 @@ use cardinal_runtime::{
 use clap::Args;
 use serde_json::json;
 
-use super::output::{self, say};
+use super::super::output::{self, say};
 
 /// The largest trace that is read, in bytes: four times the usual bound of a capture.
 const LARGEST: u64 = 64 << 20;
@@ -30,7 +30,7 @@ answers something else than the trace says.
 Examples:
   cardinal driver replay lost-card.trace --driver acme-tcp.wasm
   cardinal driver replay lost-card.trace --driver acme-tcp.wasm --json")]
-pub(super) struct Replay {
+pub(in crate::cli) struct Replay {
     trace: PathBuf,
     /// The driver's component
     #[arg(long, value_name = "FILE")]
@@ -49,7 +49,7 @@ change before you keep it (`git diff`). That a session breaks or is refused is n
 Examples:
   cardinal driver test drivers/acme-tcp --driver target/drivers/acme-tcp.wasm
   cardinal driver test traces --driver acme-tcp.wasm --bless")]
-pub(super) struct Test {
+pub(in crate::cli) struct Test {
     #[arg(value_name = "FOLDER")]
     pub(super) folder: PathBuf,
     /// The driver's component
