@@ -3,11 +3,12 @@
 //! Compiled code is native code that runs unchecked, so it is only ever taken from the cache that this host filled, never
 //! from outside.
 //!
-//! wasmtime offers no safe way to look into its cache without compiling what is not there. So the child leaves a receipt:
+//! wasmtime offers no safe way to look into its cache without compiling what is not there. So the child gives a receipt:
 //! the fingerprint of the engine that it compiled for and found its code again with. Without the receipt of an engine like
-//! ours the cache is not asked. With it, there is one way left to compile in this process: the entry vanishes in the
-//! moment between, by another's hand. What is compiled then has just been compiled within the bounds, so it takes about as
-//! long, and it is refused all the same.
+//! ours the cache is not asked. A receipt is kept beside the cache, so that a start needs no child for what was compiled
+//! before. There is one way left to compile in this process: the entry has vanished since. What is compiled then was
+//! compiled within these very bounds before, by the same engine, so it takes about as long; where the child did it just
+//! now, it is refused, since something is wrong with the cache.
 
 use std::{
     ffi::OsString,
@@ -111,6 +112,8 @@ const STDERR_BYTES: u64 = 16 << 10;
 const OUT_OF_MEMORY: [&str; 3] = ["memory allocation of", "failed to spawn thread", "Cannot allocate memory"];
 /// The length of a receipt, with its line end.
 const RECEIPT_BYTES: u64 = 17;
+/// How many receipts are kept; then all are made anew. A partner who builds all day leaves one for each build.
+const MOST_RECEIPTS: usize = 1_000;
 /// How often a child is looked at. A usual driver takes 50 ms.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -128,6 +131,10 @@ pub(crate) fn load(
     let (Compiler::Child(command), Some(cache)) = (compiler, cache) else {
         return component();
     };
+    let (fingerprint, kept) = (engine::fingerprint(engine), Receipt::of(cache, inspection, bounds));
+    if kept.is(&fingerprint) {
+        return component();
+    }
     let file = HandedOver::new(&cache.folder, wasm, &inspection.digest)?;
     let receipt = in_child(
         command,
@@ -138,15 +145,51 @@ pub(crate) fn load(
             seconds: bounds.compile_seconds,
         },
     )?;
-    if receipt.trim_end() != engine::fingerprint(engine) {
+    if receipt.trim_end() != fingerprint {
         return Err(CompileError::OtherBuild { program: command.program.clone() });
     }
     let hits = cache.code.cache_hits();
     let component = component()?;
     if cache.code.cache_hits() > hits {
+        kept.keep(&fingerprint);
         Ok(component)
     } else {
         Err(CompileError::NotInCache { cache: cache.folder.clone() })
+    }
+}
+
+/// Where it stands that a file was compiled within these bounds.
+struct Receipt {
+    path: PathBuf,
+    bounds: String,
+}
+
+impl Receipt {
+    fn of(cache: &CodeCache, inspection: &Inspection, bounds: &Bounds) -> Self {
+        Self {
+            path: cache.folder.join("receipts").join(&inspection.digest),
+            bounds: format!("{} {}", bounds.compile_memory_bytes, bounds.compile_seconds),
+        }
+    }
+
+    fn text(&self, fingerprint: &str) -> String {
+        format!("{fingerprint} {}", self.bounds)
+    }
+
+    fn is(&self, fingerprint: &str) -> bool {
+        fs::read(&self.path).is_ok_and(|kept| kept == self.text(fingerprint).as_bytes())
+    }
+
+    /// One that cannot be kept costs the next start a child, and nothing else; so does one that a crash left half written.
+    fn keep(&self, fingerprint: &str) {
+        let Some(folder) = self.path.parent() else { return };
+        if fs::read_dir(folder).is_ok_and(|kept| kept.count() >= MOST_RECEIPTS) {
+            let _ = fs::remove_dir_all(folder);
+        }
+        let kept = fs::create_dir_all(folder).and_then(|()| fs::write(&self.path, self.text(fingerprint)));
+        if let Err(error) = kept {
+            tracing::debug!(path = %self.path.display(), %error, "a driver's receipt is not kept");
+        }
     }
 }
 

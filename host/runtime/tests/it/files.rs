@@ -243,9 +243,30 @@ fn compiling_is_bounded_in_memory() {
     assert!(matches!(error, CompileError::Bound { name: "compile_memory_bytes", .. }), "{error:?}");
     // The same file with room: nothing of the failure stays behind.
     assert!(runtime.load(&guest("guest-hostile"), &Bounds::default()).is_ok());
-    let left: Vec<_> =
+    let mut left: Vec<_> =
         fs::read_dir(folder.path().join("drivers")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["code"]);
+    left.sort();
+    assert_eq!(left, ["code", "receipts"]);
+}
+
+#[test]
+fn what_was_compiled_before_needs_no_child_unless_bounds_or_files_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("drivers");
+    let (wasm, bounds) = (guest("guest-hostile"), Bounds::default());
+    Runtime::new(options(), &cache, crate::common::compiler()).unwrap().load(&wasm, &bounds).unwrap();
+    let missing = Compiler::Child(CompileCommand { program: "/no/such/program".into(), args: Vec::new() });
+    let again = Runtime::new(options(), &cache, missing).unwrap();
+    assert_works(&mut again.load(&wasm, &bounds).unwrap().open_blocking(context("dial", &[]), &bounds).unwrap());
+    let tighter = Bounds { compile_seconds: bounds.compile_seconds - 1, ..bounds.clone() };
+    let other = replace(&wasm, "cardinal:reader/driver@1.0.0", "cardinal:reader/driver@1.3.0");
+    let receipt = fs::read_dir(cache.join("receipts")).unwrap().next().unwrap().unwrap().path();
+    let start = |loaded| matches!(compiled(loaded), CompileError::Start { .. });
+    assert!(start(again.load(&wasm, &tighter)) && start(again.load(&other, &bounds)));
+    for wrong in ["", "0123456789abcdef 1 1"] {
+        fs::write(&receipt, wrong).unwrap();
+        assert!(start(again.load(&wasm, &bounds)), "{wrong:?}");
+    }
 }
 
 #[test]

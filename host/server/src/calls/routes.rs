@@ -14,6 +14,8 @@ use super::{Calling, pace::Pace, secret::Digest};
 #[derive(Default)]
 pub(super) struct Routes {
     secrets: HashMap<Digest, Known>,
+    /// Those of each reader: a hundred thousand of them learn theirs one after the other.
+    of: HashMap<ReaderName, Vec<Digest>>,
     seats: HashMap<ReaderName, Arc<Seat>>,
     /// Those whose calls wait for somebody to take them.
     coming: HashMap<ReaderName, Coming>,
@@ -40,7 +42,10 @@ pub(super) struct Seat {
 impl Routes {
     /// From now on these are the reader's secrets, each until its end, and no others.
     pub(super) fn learn(&mut self, reader: &ReaderName, secrets: Vec<(Digest, Option<Timestamp>)>) {
-        self.secrets.retain(|_, known| known.reader != *reader);
+        let digests = secrets.iter().map(|(digest, _)| *digest).collect();
+        for forgotten in self.of.insert(reader.clone(), digests).unwrap_or_default() {
+            self.secrets.remove(&forgotten);
+        }
         let known = secrets.into_iter().map(|(digest, ends)| (digest, Known { reader: reader.clone(), ends }));
         self.secrets.extend(known);
     }
