@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
 /// The longest name, in characters.
@@ -47,6 +48,15 @@ fn plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
+fn of_a_group(c: char) -> bool {
+    !c.is_control()
+}
+
+/// One name for what directories hold to be one: case and Unicode form do not tell names apart.
+fn folded(text: &str) -> String {
+    if text.is_ascii() { text.to_ascii_lowercase() } else { text.nfc().collect::<String>().to_lowercase().nfc().collect() }
+}
+
 fn of_a_user(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '\\' | '$' | '\'' | ' ')
 }
@@ -64,9 +74,10 @@ macro_rules! name {
             /// # Errors
             /// Empty, too long, or with a character that cannot stand in it.
             pub fn new(text: &str) -> Result<Self, NameError> {
-                check($what, text, $allowed, $fits)?;
                 let fold: fn(&str) -> String = $fold;
-                Ok(Self(fold(text)))
+                let name = fold(text);
+                check($what, &name, $allowed, $fits)?;
+                Ok(Self(name))
             }
 
             /// The name as text.
@@ -106,8 +117,17 @@ macro_rules! name {
 }
 
 name!(
-    /// The name of a user. Directories do not tell upper case from lower, so neither do we: it is kept in lower case.
-    UserName, "user", "letters, digits and - _ . @ \\ $ ' are", of_a_user, |text| text.to_lowercase()
+    /// The name of a user. Directories do not tell upper case from lower, nor one Unicode form from another, so
+    /// neither do we: it is kept in lower case and in form NFC.
+    UserName, "user", "letters, digits and - _ . @ \\ $ ' are", of_a_user, folded
+);
+name!(
+    /// The name of a group of users. Kept as names of users are.
+    GroupName, "group", "control characters are not, everything else is", of_a_group, folded
+);
+name!(
+    /// The name of a sync source: where users and groups come from.
+    SourceName, "source", "letters, digits and - _ . are", plain, str::to_owned
 );
 name!(
     /// The name of a reader: what says that a card was shown.

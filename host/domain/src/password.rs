@@ -45,6 +45,47 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
+/// The digest of a PIN with a key that this host alone has: `hmac-sha256:` and 64 hexadecimal digits. A PIN has a few
+/// digits, so that no hash without a key would hide it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PinDigest(String);
+
+impl PinDigest {
+    const PREFIX: &str = "hmac-sha256:";
+
+    /// As it is kept.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for PinDigest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digest = text.strip_prefix(Self::PREFIX).unwrap_or_default();
+        // Not repeated here: it may be a PIN that somebody typed into the wrong place.
+        if digest.len() == 64 && digest.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
+            Ok(Self(text))
+        } else {
+            Err(format!("the digest of a PIN is {} and 64 hexadecimal digits; a sync makes it", Self::PREFIX))
+        }
+    }
+}
+
+impl From<PinDigest> for String {
+    fn from(digest: PinDigest) -> Self {
+        digest.0
+    }
+}
+
+impl fmt::Debug for PinDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PinDigest(…)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

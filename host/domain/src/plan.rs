@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     config_keys, convert,
     nearest::nearest,
-    site::{Device, Printer, PrinterUri, Queue, Reader, Site, User},
+    site::{Device, Printer, PrinterUri, Queue, Rank, Reader, Site, Source, User},
 };
 
 /// One thing to do to the store. The order of a plan is one in which every reference stands: what others need is put
@@ -20,6 +20,10 @@ use crate::{
 pub enum Change {
     /// Set a config key, or with none take it back to its default.
     Config(String, Option<String>),
+    /// Add or change a sync source.
+    PutSource(Source),
+    /// Remove a sync source. Users that came from it stay.
+    RemoveSource(Source),
     /// Add or change a user. Cards that move between users are freed before any is given.
     PutUser(User),
     /// Remove a user.
@@ -47,7 +51,7 @@ pub enum Change {
 pub struct Line {
     /// `add`, `change` or `remove`.
     pub action: Action,
-    /// `user`, `printer`, `queue`, `device`, `reader` or `config`.
+    /// `source`, `user`, `printer`, `queue`, `device`, `reader` or `config`.
     pub kind: String,
     /// Which one.
     pub name: String,
@@ -144,7 +148,7 @@ macro_rules! entity {
         }
     )*};
 }
-entity! { User, "user"; Printer, "printer"; Queue, "queue"; Device, "device"; Reader, "reader"; }
+entity! { Source, "source"; User, "user"; Printer, "printer"; Queue, "queue"; Device, "device"; Reader, "reader"; }
 
 /// What has to be done so that everything in `wanted` is as it says; with `prune`, also so that nothing else is there.
 ///
@@ -153,7 +157,9 @@ entity! { User, "user"; Printer, "printer"; Queue, "queue"; Device, "device"; Re
 pub fn plan(current: &Site, wanted: &Site, prune: bool) -> Result<Plan, PlanError> {
     let mut problems = Vec::new();
     let mut lines = Vec::new();
-    let (users, gone_users) = compare(&current.user, &wanted.user, prune, &mut lines, &mut problems);
+    let (sources, gone_sources) = compare(&current.source, &wanted.source, prune, &mut lines, &mut problems);
+    let wanted_users = with_the_synced(current, wanted, &gone_sources);
+    let (users, gone_users) = compare(&current.user, &wanted_users, prune, &mut lines, &mut problems);
     let (printers, gone_printers) = compare(&current.printer, &wanted.printer, prune, &mut lines, &mut problems);
     let (queues, gone_queues) = compare(&current.queue, &wanted.queue, prune, &mut lines, &mut problems);
     let (devices, gone_devices) = compare(&current.device, &wanted.device, prune, &mut lines, &mut problems);
@@ -162,6 +168,7 @@ pub fn plan(current: &Site, wanted: &Site, prune: bool) -> Result<Plan, PlanErro
 
     let after = Site {
         config: BTreeMap::new(),
+        source: merged(&current.source, &sources, &gone_sources),
         user: merged(&current.user, &users, &gone_users),
         printer: merged(&current.printer, &printers, &gone_printers),
         queue: merged(&current.queue, &queues, &gone_queues),
@@ -169,6 +176,7 @@ pub fn plan(current: &Site, wanted: &Site, prune: bool) -> Result<Plan, PlanErro
         reader: merged(&current.reader, &readers, &gone_readers),
     };
     check_cards(&after.user, &mut problems);
+    check_sources(&after.source, &mut problems);
     check_references(&after, &mut problems);
     problems.extend(devices.iter().flat_map(convert::problems));
     if !problems.is_empty() {
@@ -179,6 +187,8 @@ pub fn plan(current: &Site, wanted: &Site, prune: bool) -> Result<Plan, PlanErro
     changes.extend(gone_readers.into_iter().map(Change::RemoveReader));
     changes.extend(gone_users.into_iter().map(Change::RemoveUser));
     changes.extend(config);
+    changes.extend(gone_sources.into_iter().map(Change::RemoveSource));
+    changes.extend(sources.into_iter().map(Change::PutSource));
     changes.extend(users.into_iter().map(Change::PutUser));
     changes.extend(printers.into_iter().map(Change::PutPrinter));
     changes.extend(queues.into_iter().map(Change::PutQueue));
@@ -188,6 +198,44 @@ pub fn plan(current: &Site, wanted: &Site, prune: bool) -> Result<Plan, PlanErro
     changes.extend(gone_queues.into_iter().map(Change::RemoveQueue));
     changes.extend(gone_printers.into_iter().map(Change::RemovePrinter));
     Ok(Plan { changes, lines })
+}
+
+/// The users that are wanted, and those that stay without being named: whoever came from a source is the sync's to remove.
+/// What a sync knows of a user is kept where a site file says nothing of it.
+fn with_the_synced(current: &Site, wanted: &Site, gone: &[Source]) -> Vec<User> {
+    let have = by_name(&current.user);
+    let mut users = wanted.user.clone();
+    for user in &mut users {
+        if let Some(old) = have.get(user.name.as_str()) {
+            user.origin = user.origin.take().or_else(|| old.origin.clone());
+            user.pin = user.pin.take().or_else(|| old.pin.clone());
+        }
+    }
+    let named: BTreeSet<_> = wanted.user.iter().map(|user| &user.name).collect();
+    let sources: BTreeSet<_> = current.source.iter().map(|source| &source.name).collect();
+    let is_synced = |user: &&User| {
+        let from = user.origin.as_ref().map(|origin| &origin.source);
+        from.is_some_and(|from| sources.contains(from) && gone.iter().all(|gone| gone.name != *from))
+    };
+    users.extend(current.user.iter().filter(|user| !named.contains(&user.name)).filter(is_synced).cloned());
+    users
+}
+
+/// At most one primary and one secondary source, each whole.
+fn check_sources(sources: &[Source], problems: &mut Vec<String>) {
+    problems.extend(sources.iter().flat_map(Source::problems));
+    for rank in [Rank::Primary, Rank::Secondary] {
+        let names: Vec<_> = sources.iter().filter(|of| of.rank == rank).map(|of| of.name.as_str()).collect();
+        if names.len() > 1 {
+            let names = names.join(" and ");
+            problems.push(format!("sources {names} are both {rank}; say rank = \"secondary\" of the other one"));
+        }
+    }
+    if let [only] = sources
+        && only.rank == Rank::Secondary
+    {
+        problems.push(format!("source {:?} is secondary, and there is no primary one", only.name.as_str()));
+    }
 }
 
 fn by_name<T: Entity>(entities: &[T]) -> BTreeMap<&str, &T> {
@@ -252,7 +300,15 @@ fn fields<T: Entity>(old: Option<&T>, new: Option<&T>) -> Vec<Field> {
 fn shown(key: &str, value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(card) if key.ends_with("card") && key != "on_card" => Some(crate::card::mask(card)),
-        Value::String(_) if ["password_hash", "token"].contains(&key) => Some("(secret)".to_owned()),
+        Value::String(_) if ["password_hash", "token", "password", "pin"].contains(&key) => Some("(secret)".to_owned()),
+        // Its domains may have passwords of their own.
+        Value::Object(domains) if key == "domain" => {
+            Some(format!("(of {})", domains.keys().cloned().collect::<Vec<_>>().join(", ")))
+        }
+        Value::Object(origin) if key == "origin" => {
+            let text = |key| origin.get(key).and_then(Value::as_str).unwrap_or_default();
+            Some(format!("{} {}", text("source"), text("key")))
+        }
         // A setting may be a secret, and only the driver's manifest knows which.
         Value::Object(settings) if key == "settings" => {
             Some(format!("({} set: {})", settings.len(), settings.keys().cloned().collect::<Vec<_>>().join(", ")))
@@ -358,6 +414,10 @@ fn check_references(site: &Site, problems: &mut Vec<String>) {
     for reader in &site.reader {
         refer(format!("reader {:?}", reader.name.as_str()), "device", reader.device.as_str(), &devices);
     }
+    for queue in site.queue.iter().filter(|queue| !queue.groups.is_empty() && !queue.sign_in) {
+        let name = queue.name.as_str();
+        problems.push(format!("queue {name:?}: groups say who may sign in, so they need sign_in = true"));
+    }
     for queue in &site.queue {
         match (queue.hold, &queue.printer) {
             (false, None) => problems.push(format!(
@@ -455,6 +515,32 @@ mod tests {
             plan.lines[0].sentence(),
             "user ada was changed: card from ***00 to ***77, email from nothing to ada@example.org"
         );
+    }
+
+    #[test]
+    fn who_came_from_a_source_is_not_pruned_and_stays_what_the_sync_made_of_them() {
+        let mut current = site("[[source]]\nname = \"s\"\nkind = \"file\"\nfrom = \"staff\"\n[[user]]\nname = \"ada\"\n");
+        let origin = crate::site::Origin { source: "s".parse().unwrap(), key: "k1".to_owned() };
+        current.user[0].origin = Some(origin.clone());
+        let no_users = Site { user: Vec::new(), ..current.clone() };
+        assert_eq!(plan(&current, &no_users, true).unwrap(), Plan::default());
+        let with_card = Site { user: site("[[user]]\nname = \"ADA\"\ncard = \"4711\"").user, ..current.clone() };
+        let Change::PutUser(ada) = &plan(&current, &with_card, true).unwrap().changes[0] else { panic!() };
+        assert_eq!(ada.origin.as_ref(), Some(&origin));
+        // With the source gone they are like those that were made here.
+        let changes = plan(&current, &Site::default(), true).unwrap().changes;
+        assert!(matches!(&changes[..], [Change::RemoveUser(_), Change::RemoveSource(_)]), "{changes:?}");
+    }
+
+    #[test]
+    fn one_primary_source_and_one_secondary() {
+        let file = |name: &str, rank: &str| {
+            format!("[[source]]\nname = \"{name}\"\nrank = \"{rank}\"\nkind = \"file\"\nfrom = \"x\"\n")
+        };
+        let refused = |text: String| plan(&Site::default(), &site(&text), false).unwrap_err().to_string();
+        assert!(refused(file("a", "primary") + &file("b", "primary")).contains("sources a and b are both primary"));
+        assert!(refused(file("a", "secondary")).contains("there is no primary one"));
+        assert!(plan(&Site::default(), &site(&(file("a", "primary") + &file("b", "secondary"))), false).is_ok());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A site: everything that is configured besides the host process itself, in the form of `site.toml`.
 
+mod secret;
+mod source;
 mod token;
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
@@ -7,13 +9,15 @@ use std::{collections::BTreeMap, fmt, net::IpAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub use secret::Secret;
+pub use source::{Bind, Domain, Rank, Security, ServerType, Source, SourceKind};
 pub use token::Token;
 
 use crate::{
     card::CardNumber,
     fingerprint::Fingerprint,
-    names::{DeviceName, PrinterName, QueueName, ReaderName, UserName},
-    password::PasswordHash,
+    names::{DeviceName, GroupName, PrinterName, QueueName, ReaderName, SourceName, UserName},
+    password::{PasswordHash, PinDigest},
     settings::Settings,
 };
 
@@ -24,6 +28,9 @@ pub struct Site {
     /// Config keys that differ from their default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, String>,
+    /// Where users and groups come from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source: Vec<Source>,
     /// People.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub user: Vec<User>,
@@ -53,6 +60,21 @@ pub struct User {
     /// Where mail goes.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub email: String,
+    /// Where they work.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub department: String,
+    /// Where they sit.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub office: String,
+    /// Further addresses that their mail comes from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_emails: Vec<String>,
+    /// Another name that they print under.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub alias: String,
+    /// Their home folder.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub home: String,
     /// The primary card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<CardNumber>,
@@ -62,9 +84,44 @@ pub struct User {
     /// The password's hash, for queues that ask for a sign-in; `cardinal user password NAME` makes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_hash: Option<PasswordHash>,
+    /// The digest of their PIN, made with this host's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<PinDigest>,
+    /// The sync source that they came from; none: they were made here, and no sync touches them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// Where a user or group came from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// The source.
+    pub source: SourceName,
+    /// What stays when the name changes: `objectGUID`, `entryUUID`; the name itself where a source has nothing better.
+    pub key: String,
 }
 
 impl User {
+    /// Somebody of this name, of whom nothing else is known.
+    pub fn new(name: UserName) -> Self {
+        Self {
+            name,
+            full_name: String::new(),
+            email: String::new(),
+            department: String::new(),
+            office: String::new(),
+            other_emails: Vec::new(),
+            alias: String::new(),
+            home: String::new(),
+            card: None,
+            second_card: None,
+            password_hash: None,
+            pin: None,
+            origin: None,
+        }
+    }
+
     /// Both cards, as far as there are any.
     pub fn cards(&self) -> impl Iterator<Item = &CardNumber> {
         self.card.iter().chain(&self.second_card)
@@ -159,6 +216,9 @@ pub struct Queue {
     /// Whether clients must sign in with name and password (HTTP Basic, over `ipps://` only).
     #[serde(default, skip_serializing_if = "is_false")]
     pub sign_in: bool,
+    /// With `sign_in`: the groups whose members may sign in. None named: everybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupName>,
 }
 
 impl Queue {
@@ -183,6 +243,9 @@ pub struct Device {
     /// The hold queues whose jobs this device may print. None named: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<QueueName>,
+    /// The groups whose members may release here, members of groups inside them included. None named: everybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupName>,
     /// `ext-device.card-no-regex` for this device. None, or `GLOBAL`: the site's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card_no_regex: Option<String>,
