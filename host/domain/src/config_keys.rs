@@ -28,7 +28,7 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
         default: "",
         help: "A regular expression applied to what a reader sends; its first group is the card number, such as (.{10}). \
                Empty: what stands before an equals sign is the number. A device may have its own in card_no_regex.",
-        check: |value| if value.is_empty() { Ok(()) } else { Pattern::new(value).map(drop).map_err(|e| e.to_string()) },
+        check: pattern,
     },
     ConfigKey {
         name: CARD_NO_CONVERTER,
@@ -38,14 +38,209 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
         check: |value| value.parse::<Chain>().map(drop).map_err(|e| e.to_string()),
     },
     ConfigKey {
+        name: "ldap.schema.user-name-field",
+        default: "",
+        help: "The field of an LDAP entry that holds the user name. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.user-full-name-field",
+        default: "",
+        help: "The field of an LDAP entry that holds the full name. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.user-email-field",
+        default: "",
+        help: "The field of an LDAP entry that holds the address for mail. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.other-emails-field",
+        default: "",
+        help: "The field of an LDAP entry that holds further addresses, several values or one list with commas. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.user-department-field",
+        default: "",
+        help: "The field of an LDAP entry that holds the department. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.user-office-field",
+        default: "",
+        help: "The field of an LDAP entry that holds the office. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.user-card-id-field",
+        default: "",
+        help: "The field of an LDAP entry that holds the primary card number. Neither set: no cards come from there. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.user-second-card-id-field",
+        default: "",
+        help: "The field of an LDAP entry that holds the secondary card number. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.user-pin-field",
+        default: "",
+        help: "The field of an LDAP entry that holds the PIN. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.user-alias-field",
+        default: "",
+        help: "The field of an LDAP entry that holds another name that the user prints under. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.user-home-field",
+        default: "",
+        help: "The field of an LDAP entry that holds the home folder. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.user-key-field",
+        default: "",
+        help: "The field of an LDAP entry that holds what stays when the name changes, such as entryUUID. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.user-name-search",
+        default: "",
+        help: "The search that finds users; {0} stands for the name, * for all of them, such as (&(objectClass=person)(uid={0})). Empty: that of the server's type.",
+        check: search_of_users,
+    },
+    ConfigKey {
+        name: "ldap.schema.group-name-field",
+        default: "",
+        help: "The field of an LDAP entry that holds the name of a group. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.group-member-field",
+        default: "",
+        help: "The field of an LDAP entry that holds the members of a group. Empty: that of the server's type. A source may have its own in its table schema.",
+        check: field,
+    },
+    ConfigKey {
+        name: "ldap.schema.group-search",
+        default: "",
+        help: "The search that finds groups; {0}, if it is there, stands for the name. Empty: that of the server's type.",
+        check: search,
+    },
+    ConfigKey {
+        name: "ldap.schema.posix-groups",
+        default: "",
+        help: "Y: the members of a group are user names. N: they are distinguished names. Empty: as the server's type has it.",
+        check: yes_no_empty,
+    },
+    ConfigKey {
+        name: "user-source.ad.other-emails-field",
+        default: "",
+        help: "The attribute of Active Directory that holds further addresses of a user, exactly as it is written there.",
+        check: field,
+    },
+    ConfigKey {
+        name: "user-source.update-user-details",
+        default: "Y",
+        help: "Y: a sync updates full name, address, department, office and what else the source has, where they differ. N: users that are there stay as they are.",
+        check: yes_no,
+    },
+    ConfigKey {
+        name: "user-source.update-user-details-card-id",
+        default: "Y",
+        help: "Y: a sync updates cards from the card fields, too. N: users get the card of the field when they are added, and keep what they have.",
+        check: yes_no,
+    },
+    ConfigKey {
+        name: "user-source.import-new-users",
+        default: "Y",
+        help: "Y: the nightly sync adds users that are new. N: it only updates.",
+        check: yes_no,
+    },
+    ConfigKey {
+        name: "user-source.take-over-local-users",
+        default: "N",
+        help: "Y: a user who was made here, and whose name a source has, belongs to the source from then on. N: that is a conflict, and nothing changes.",
+        check: yes_no,
+    },
+    ConfigKey {
+        name: "user-source.card-no-regex",
+        default: "",
+        help: "A regular expression applied to the primary card field; its first group is the card number. Empty: the whole value.",
+        check: pattern,
+    },
+    ConfigKey {
+        name: "user-source.second-card-no-regex",
+        default: "",
+        help: "The same for the secondary card field.",
+        check: pattern,
+    },
+    ConfigKey {
+        name: "user-source.nightly",
+        default: "Y",
+        help: "Y: a sync each night, which adds and updates and never removes anybody. N: none.",
+        check: yes_no,
+    },
+    ConfigKey {
+        name: "user-source.nightly-at",
+        default: "00:55",
+        help: "When, in local time, as HH:MM.",
+        check: clock,
+    },
+    ConfigKey {
+        name: "user-source.time-zone",
+        default: "",
+        help: "The time zone of that, such as Europe/Berlin. Empty: the system's.",
+        check: zone,
+    },
+    ConfigKey {
+        name: "user-source.limit.removals",
+        default: "500",
+        help: "With more users that would be removed than this, a plan waits for somebody's approval.",
+        check: number,
+    },
+    ConfigKey {
+        name: "user-source.limit.removals-percent",
+        default: "10",
+        help: "The same in percent of all there are. Fewer than ten are never too many by this.",
+        check: percent,
+    },
+    ConfigKey {
+        name: "user-source.limit.lost-memberships",
+        default: "5000",
+        help: "With more memberships that would end than this, a plan waits for somebody's approval.",
+        check: number,
+    },
+    ConfigKey {
+        name: "user-source.limit.lost-memberships-percent",
+        default: "20",
+        help: "The same in percent of all there are. Fewer than ten are never too many by this.",
+        check: percent,
+    },
+    ConfigKey {
+        name: "user-source.limit.changed-cards",
+        default: "500",
+        help: "With more users whose card would change than this, a plan waits for somebody's approval.",
+        check: number,
+    },
+    ConfigKey {
+        name: "user-source.limit.changed-cards-percent",
+        default: "10",
+        help: "The same in percent of all there are. Fewer than ten are never too many by this.",
+        check: percent,
+    },
+    ConfigKey {
         name: SHOW_UNKNOWN_CARDS,
         default: "N",
         help: "Y: the event card.unknown carries the whole number in its fact card_in_clear, so that the card can be given to \
                somebody; the log never does. N: the number is masked. Events stored while it was Y stay as they are.",
-        check: |value| match value {
-            "Y" | "N" => Ok(()),
-            _ => Err(format!("{value:?} is neither Y nor N")),
-        },
+        check: yes_no,
     },
 ];
 
@@ -57,6 +252,87 @@ pub const CARD_NO_CONVERTER: &str = "ext-device.card-no-converter";
 
 /// The key of whether events of unknown cards tell their number.
 pub const SHOW_UNKNOWN_CARDS: &str = "events.show-unknown-card-numbers";
+
+fn yes_no(value: &str) -> Result<(), String> {
+    match value {
+        "Y" | "N" => Ok(()),
+        _ => Err(format!("{value:?} is neither Y nor N")),
+    }
+}
+
+fn yes_no_empty(value: &str) -> Result<(), String> {
+    if value.is_empty() { Ok(()) } else { yes_no(value) }
+}
+
+fn pattern(value: &str) -> Result<(), String> {
+    if value.is_empty() { Ok(()) } else { Pattern::new(value).map(drop).map_err(|e| e.to_string()) }
+}
+
+/// The name of an attribute (RFC 4512, 2.5): a letter, then letters, digits and hyphens; or a dotted number. Options may
+/// follow behind a semicolon.
+fn field(value: &str) -> Result<(), String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ';' | '_');
+    let begins = value.chars().next().is_none_or(|c| c.is_ascii_alphanumeric());
+    if begins && value.len() <= 128 && value.chars().all(fits) {
+        Ok(())
+    } else {
+        Err(format!("{value:?} is no name of an attribute; write one such as employeeNumber"))
+    }
+}
+
+/// Brackets that open and close; the rest is the server's to judge.
+fn search(value: &str) -> Result<(), String> {
+    let mut depth = 0_usize;
+    for c in value.chars() {
+        depth = match c {
+            '(' => depth + 1,
+            ')' if depth == 0 => return Err(format!("{value:?} closes a bracket that is not open")),
+            ')' => depth - 1,
+            _ => depth,
+        };
+    }
+    match (depth, value.is_empty() || value.starts_with('(')) {
+        (0, true) => Ok(()),
+        (0, false) => Err(format!("{value:?} is no search: one begins with a bracket, such as (uid={{0}})")),
+        _ => Err(format!("{value:?} leaves a bracket open")),
+    }
+}
+
+fn search_of_users(value: &str) -> Result<(), String> {
+    if !value.is_empty() && !value.contains("{0}") {
+        return Err(format!("{value:?} does not hold {{0}}, where the name goes, such as (uid={{0}})"));
+    }
+    search(value)
+}
+
+fn clock(value: &str) -> Result<(), String> {
+    let (hour, minute) = value.split_once(':').unwrap_or_default();
+    let in_range = |text: &str, end: u8| text.len() == 2 && text.parse::<u8>().is_ok_and(|number| number < end);
+    if in_range(hour, 24) && in_range(minute, 60) {
+        Ok(())
+    } else {
+        Err(format!("{value:?} is no time of day; write it as HH:MM, such as 00:55"))
+    }
+}
+
+fn zone(value: &str) -> Result<(), String> {
+    if value.is_empty() || jiff::tz::TimeZone::get(value).is_ok() {
+        Ok(())
+    } else {
+        Err(format!("{value:?} is no time zone of this system; write one such as Europe/Berlin"))
+    }
+}
+
+fn number(value: &str) -> Result<(), String> {
+    value.parse::<u32>().map(drop).map_err(|_| format!("{value:?} is no number from 0 to {}", u32::MAX))
+}
+
+fn percent(value: &str) -> Result<(), String> {
+    match value.parse::<u8>() {
+        Ok(0..=100) => Ok(()),
+        _ => Err(format!("{value:?} is no number of percent, 0 to 100")),
+    }
+}
 
 /// Checks that a key is known and its value fits.
 ///
@@ -110,6 +386,27 @@ mod tests {
     #[test]
     fn the_page_is_the_table() {
         crate::blessed::check("docs/config-keys.md", &documentation());
+    }
+
+    #[test]
+    fn each_default_fits_and_nonsense_does_not() {
+        for key in CONFIG_KEYS {
+            assert_eq!(check(key.name, key.default), Ok(()), "{}", key.name);
+        }
+        for (name, wrong) in [
+            ("ldap.schema.user-name-search", "(uid=*)"),
+            ("ldap.schema.user-name-search", "(uid={0}"),
+            ("ldap.schema.group-search", "cn=x"),
+            ("ldap.schema.group-search", "(cn=x))("),
+            ("ldap.schema.user-name-field", "u id"),
+            ("user-source.nightly-at", "24:00"),
+            ("user-source.nightly-at", "1:00"),
+            ("user-source.time-zone", "Mars/Olympus"),
+            ("user-source.limit.removals", "-1"),
+            ("user-source.limit.removals-percent", "101"),
+        ] {
+            assert!(check(name, wrong).is_err(), "{name} {wrong}");
+        }
     }
 
     #[test]

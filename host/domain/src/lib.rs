@@ -22,5 +22,6 @@ pub mod plan;
 pub mod settings;
 pub mod site;
 pub mod strict_toml;
+pub mod sync;
 pub mod time;
 pub mod trace;

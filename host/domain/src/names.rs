@@ -54,7 +54,11 @@ fn of_a_group(c: char) -> bool {
 
 /// One name for what directories hold to be one: case and Unicode form do not tell names apart.
 fn folded(text: &str) -> String {
-    if text.is_ascii() { text.to_ascii_lowercase() } else { text.nfc().collect::<String>().to_lowercase().nfc().collect() }
+    if text.is_ascii() {
+        text.to_ascii_lowercase()
+    } else {
+        text.nfc().collect::<String>().to_lowercase().nfc().collect()
+    }
 }
 
 fn of_a_user(c: char) -> bool {

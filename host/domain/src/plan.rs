@@ -519,7 +519,8 @@ mod tests {
 
     #[test]
     fn who_came_from_a_source_is_not_pruned_and_stays_what_the_sync_made_of_them() {
-        let mut current = site("[[source]]\nname = \"s\"\nkind = \"file\"\nfrom = \"staff\"\n[[user]]\nname = \"ada\"\n");
+        let mut current =
+            site("[[source]]\nname = \"s\"\nkind = \"file\"\nfrom = \"staff\"\n[[user]]\nname = \"ada\"\n");
         let origin = crate::site::Origin { source: "s".parse().unwrap(), key: "k1".to_owned() };
         current.user[0].origin = Some(origin.clone());
         let no_users = Site { user: Vec::new(), ..current.clone() };

@@ -210,12 +210,18 @@ impl Source {
         for name in self.domain.keys().filter(|name| !names.contains(&name.to_lowercase())) {
             wrong(true, &format!("[source.domain] says something about {name:?}, which is not one of its domains"));
         }
-        wrong(is_ad && !self.servers.is_empty(), "name servers by their domain: [source.domain.\"NAME\"] servers = […]");
+        wrong(
+            is_ad && !self.servers.is_empty(),
+            "name servers by their domain: [source.domain.\"NAME\"] servers = […]",
+        );
         wrong(is_ldap && self.servers.is_empty(), "name its servers, such as servers = [\"ldap.school.example\"]");
         wrong(is_ldap && self.base.is_empty(), "name its base, such as base = \"dc=school,dc=example\"");
         wrong(is_ldap && self.server_type.is_none(), "say what it is, such as server_type = \"openldap\"");
         let by_name = !is_ad && !is_ldap;
-        wrong(by_name && self.from.is_empty(), "say from which one of those in cardinal.toml, such as from = \"staff\"");
+        wrong(
+            by_name && self.from.is_empty(),
+            "say from which one of those in cardinal.toml, such as from = \"staff\"",
+        );
         wrong(!by_name && !self.from.is_empty(), "from is for files and programs");
         wrong(by_name && !self.schema.is_empty(), "schema is for active-directory and ldap");
         let needs_name = !by_name && self.bind == Bind::Simple;
@@ -281,7 +287,9 @@ mod tests {
         let told = problems("kind = \"active-directory\"\ndomains = \"a.test\"").join("\n");
         assert!(told.contains("say who signs in") && told.contains("without a password"), "{told}");
         let told = problems("kind = \"ldap\"\nbind_as = \"cn=x\"\nfrom = \"x\"\ntimeout_s = 0").join("\n");
-        for missing in ["its servers", "its base", "server_type", "without a password", "for files and programs", "1 to"] {
+        for missing in
+            ["its servers", "its base", "server_type", "without a password", "for files and programs", "1 to"]
+        {
             assert!(told.contains(missing), "{missing}: {told}");
         }
         assert_eq!(problems("kind = \"file\"\nfrom = \"staff\""), [""; 0]);
@@ -292,7 +300,10 @@ mod tests {
         let source = &site.source[0];
         assert_eq!(source.domain_names(), ["a.test", "b.test"]);
         assert_eq!((source.of_domain("b.test").0, source.of_domain("a.test").0), ("s@b.test", "s@a.test"));
-        assert_eq!((source.servers_of("b.test"), source.servers_of("a.test")), (vec!["dc2:1636".into()], vec!["a.test".into()]));
+        assert_eq!(
+            (source.servers_of("b.test"), source.servers_of("a.test")),
+            (vec!["dc2:1636".into()], vec!["a.test".into()])
+        );
         assert!(!format!("{source:?}").contains("12345678"));
     }
 }

@@ -1,0 +1,237 @@
+//! What a directory sync changes: users, groups and memberships, each change with its reason, and what it was before, so
+//! that it can be shown, carried out and taken back.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    names::{GroupName, UserName},
+    site::{Origin, User},
+};
+
+/// A group as it is on record. Its members are those of the groups inside it, too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name.
+    pub name: GroupName,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Its members, sorted.
+    pub members: Vec<UserName>,
+}
+
+/// One thing to do. A plan carries them out in this order: removals first, so that names and cards are free.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "kebab-case")]
+pub enum Change {
+    /// The user goes to the archive: cards are freed, the history stays.
+    RemoveUser {
+        /// As they were.
+        user: Box<User>,
+        /// Why.
+        why: String,
+    },
+    /// The user has another name, and is the same by what the source has for its key.
+    RenameUser {
+        /// The name so far.
+        from: UserName,
+        /// The name from now on.
+        to: UserName,
+        /// Why.
+        why: String,
+    },
+    /// Fields of the user differ. With a rename of the same user before it, both have the new name.
+    UpdateUser {
+        /// As they were.
+        before: Box<User>,
+        /// As they will be.
+        after: Box<User>,
+        /// Why.
+        why: String,
+    },
+    /// A user who is new.
+    AddUser {
+        /// As they will be.
+        user: Box<User>,
+        /// Why.
+        why: String,
+    },
+    /// The group goes, with its memberships.
+    RemoveGroup {
+        /// As it was.
+        group: Group,
+        /// Why.
+        why: String,
+    },
+    /// A group that is new, with its members.
+    AddGroup {
+        /// As it will be.
+        group: Group,
+        /// Why.
+        why: String,
+    },
+    /// The group has another name, or comes from elsewhere now.
+    ChangeGroup {
+        /// Its name so far.
+        from: GroupName,
+        /// Where it came from so far.
+        from_origin: Origin,
+        /// Its name from now on.
+        to: GroupName,
+        /// Where it comes from.
+        origin: Origin,
+        /// Why.
+        why: String,
+    },
+    /// Users that are in a group no longer, and users that now are. Names are those after the renames of the plan.
+    Members {
+        /// The group, by its name after the plan.
+        group: GroupName,
+        /// Who left, sorted.
+        left: Vec<UserName>,
+        /// Who joined, sorted.
+        joined: Vec<UserName>,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Something that a sync leaves alone, because nobody can say what is right: who must do what.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Conflict {
+    /// What it is about, such as `user ada` or `card ***11`.
+    pub about: String,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+/// How many users and groups a domain of a source has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Total {
+    /// The source and the domain, such as `school: school.example`.
+    pub of: String,
+    /// Users.
+    pub users: u64,
+    /// Groups.
+    pub groups: u64,
+}
+
+/// A threshold that a plan crosses: it waits for somebody's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// What there is too much of.
+    pub what: Threshold,
+    /// How many.
+    pub count: u64,
+    /// Of how many.
+    pub of: u64,
+    /// The count that is passed without a word.
+    pub most: u64,
+    /// The part that is passed without a word, in percent.
+    pub most_percent: u64,
+}
+
+/// What thresholds count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Threshold {
+    /// Users that go.
+    Removals,
+    /// Memberships that end, those of removed users and groups included.
+    LostMemberships,
+    /// Cards that users who stay lose, or have another one for.
+    ChangedCards,
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Removals => "removed users",
+            Self::LostMemberships => "lost memberships",
+            Self::ChangedCards => "changed cards",
+        })
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, count, of, most, most_percent } = self;
+        write!(f, "{count} {what} of {of}: more than {most}, or than {most_percent} %")
+    }
+}
+
+/// What a sync would do, or did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// In the order in which they are carried out.
+    pub changes: Vec<Change>,
+    /// What is left alone.
+    pub conflicts: Vec<Conflict>,
+    /// What the sources have.
+    pub totals: Vec<Total>,
+    /// Why it waits for somebody's word; empty: it does not.
+    pub held: Vec<Held>,
+}
+
+/// How many of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Users that are new.
+    pub added: u64,
+    /// Users of whom fields change.
+    pub updated: u64,
+    /// Users with another name.
+    pub renamed: u64,
+    /// Users that go.
+    pub removed: u64,
+    /// Users whose cards change, new and removed ones not counted.
+    pub cards: u64,
+    /// Groups that are new.
+    pub groups_added: u64,
+    /// Groups that go.
+    pub groups_removed: u64,
+    /// Memberships that begin.
+    pub joined: u64,
+    /// Memberships that end.
+    pub left: u64,
+    /// What is left alone.
+    pub conflicts: u64,
+}
+
+impl Plan {
+    /// How much it is.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts { conflicts: count(self.conflicts.len()), ..Counts::default() };
+        for change in &self.changes {
+            match change {
+                Change::RemoveUser { .. } => counts.removed += 1,
+                Change::RenameUser { .. } => counts.renamed += 1,
+                Change::UpdateUser { before, after, .. } => {
+                    counts.updated += 1;
+                    counts.cards += u64::from(!before.cards().eq(after.cards()));
+                }
+                Change::AddUser { .. } => counts.added += 1,
+                Change::RemoveGroup { group, .. } => {
+                    counts.groups_removed += 1;
+                    counts.left += count(group.members.len());
+                }
+                Change::AddGroup { group, .. } => {
+                    counts.groups_added += 1;
+                    counts.joined += count(group.members.len());
+                }
+                Change::ChangeGroup { .. } => {}
+                Change::Members { left, joined, .. } => {
+                    counts.left += count(left.len());
+                    counts.joined += count(joined.len());
+                }
+            }
+        }
+        counts
+    }
+}
+
+/// A number of things in memory.
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
