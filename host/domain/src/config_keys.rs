@@ -182,6 +182,13 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
         check: pattern,
     },
     ConfigKey {
+        name: "user-source.clear-blank-cards",
+        default: "N",
+        help: "Y: a card field that is empty takes the card away from its user; say so only where every source has card \
+               fields. N: what is empty in a source stays as it is here.",
+        check: yes_no,
+    },
+    ConfigKey {
         name: "user-source.nightly",
         default: "Y",
         help: "Y: a sync each night, which adds and updates and never removes anybody. N: none.",

@@ -38,7 +38,7 @@ impl Pattern {
     }
 
     /// The first group of the first match.
-    pub(super) fn first_group<'t>(&self, said: &'t str) -> Option<&'t str> {
+    pub fn first_group<'t>(&self, said: &'t str) -> Option<&'t str> {
         self.0.captures(said)?.get(1).map(|group| group.as_str())
     }
 }

@@ -1,0 +1,175 @@
+//! What changes of groups and their members. Groups of one name are one group, whichever domain or source has them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use cardinal_domain::{
+    names::{GroupName, UserName},
+    site::Origin,
+    sync::{Change, Conflict, Group},
+};
+
+use super::{
+    Options, Record, Said,
+    matching::{Fate, Matched},
+    wanted::Wanted,
+};
+use crate::snapshot::Scope;
+
+/// A group, as the sources have it together.
+struct WantedGroup {
+    origin: Origin,
+    place: String,
+    members: BTreeSet<UserName>,
+    /// Members that nobody can name: nobody is said to have left.
+    is_partial: bool,
+}
+
+/// The changes of groups.
+pub(super) fn groups(
+    record: Record<'_>,
+    said: &Said<'_>,
+    wanted: &Wanted<'_>,
+    matched: &Matched,
+    options: &Options,
+    conflicts: &mut Vec<Conflict>,
+) -> Vec<Change> {
+    let all = wanted_groups(record, said, wanted, matched, options, conflicts);
+    let renamed: HashMap<&UserName, &UserName> = matched
+        .wanted_of
+        .iter()
+        .filter_map(|(old, new)| Some((&record.users.get(*old)?.name, &wanted.users.get(*new)?.user.name)))
+        .filter(|(from, to)| from != to)
+        .collect();
+    let by_key: HashMap<_, _> = record.groups.iter().map(|group| (&group.origin, group)).collect();
+    let by_name: HashMap<_, _> = record.groups.iter().map(|group| (&group.name, group)).collect();
+    let gone: HashSet<_> = matched.gone.iter().filter_map(|at| Some(&record.users.get(*at)?.name)).collect();
+    let mut known = HashSet::new();
+    let mut changes = Vec::new();
+    for (name, group) in &all {
+        let same_name = by_name.get(name).copied();
+        // A rename, unless its new name is taken by one that keeps it.
+        let old = match by_key.get(&group.origin).copied() {
+            Some(old) if old.name == *name || (same_name.is_none() && !all.contains_key(&old.name)) => Some(old),
+            _ => same_name,
+        };
+        let Some(old) = old else {
+            let added = Group {
+                name: name.clone(),
+                origin: group.origin.clone(),
+                members: group.members.iter().cloned().collect(),
+            };
+            changes.push(Change::AddGroup { group: added, why: format!("new in {}", group.place) });
+            continue;
+        };
+        known.insert(&old.name);
+        if old.name != *name || old.origin != group.origin {
+            changes.push(Change::ChangeGroup {
+                from: old.name.clone(),
+                from_origin: old.origin.clone(),
+                to: name.clone(),
+                origin: group.origin.clone(),
+                why: if old.name == *name {
+                    format!("is now {}", group.place)
+                } else {
+                    format!("has another name at {}", group.place)
+                },
+            });
+        }
+        let had: BTreeSet<_> = old.members.iter().map(|member| *renamed.get(member).unwrap_or(&member)).collect();
+        let joined: Vec<_> = group.members.iter().filter(|member| !had.contains(member)).cloned().collect();
+        let is_out = |member: &&UserName| match group.is_partial {
+            true => gone.contains(*member),
+            false => !group.members.contains(*member),
+        };
+        let left = had.into_iter().filter(is_out);
+        let left: Vec<_> = left.cloned().collect();
+        if !left.is_empty() || !joined.is_empty() {
+            changes.push(Change::Members {
+                group: name.clone(),
+                left,
+                joined,
+                why: format!("members differ at {}", group.place),
+            });
+        }
+    }
+    let sources = said.sources();
+    let may_remove = options.remove && wanted.is_whole;
+    for group in record.groups.iter().filter(|group| !known.contains(&group.name)) {
+        if may_remove && sources.contains(&group.origin.source) {
+            let why = format!("is in {} no longer", group.origin.source);
+            // As it is when its turn comes: renames are carried out before.
+            let now = |member: &UserName| (*renamed.get(member).unwrap_or(&member)).clone();
+            let mut members: Vec<_> = group.members.iter().map(now).collect();
+            members.sort();
+            changes.push(Change::RemoveGroup { why, group: Group { members, ..group.clone() } });
+            continue;
+        }
+        let left: Vec<_> = group.members.iter().filter(|member| gone.contains(member)).cloned().collect();
+        if !left.is_empty() {
+            let why = "they are removed".to_owned();
+            changes.push(Change::Members { group: group.name.clone(), left, joined: Vec::new(), why });
+        }
+    }
+    changes
+}
+
+/// Groups by name, with the names that their members have after the plan.
+fn wanted_groups(
+    record: Record<'_>,
+    said: &Said<'_>,
+    wanted: &Wanted<'_>,
+    matched: &Matched,
+    options: &Options,
+    conflicts: &mut Vec<Conflict>,
+) -> BTreeMap<GroupName, WantedGroup> {
+    let on_record: HashMap<_, _> = record
+        .users
+        .iter()
+        .filter_map(|user| {
+            Some(((user.origin.as_ref()?.source.as_str(), user.origin.as_ref()?.key.as_str()), &user.name))
+        })
+        .collect();
+    // Who an entry is, after the plan. None: nobody, or nobody knows.
+    let member = |at: usize, scope: Scope, source: &str, key: &str| -> Option<UserName> {
+        // Not among those that changed, or an entry that cannot be used: as on record. Nobody is removed then.
+        let as_before = || on_record.get(&(source, key)).map(|name| (*name).clone());
+        let Some(place) = wanted.of_key.get(&(at, key)) else {
+            let is_there = scope == Scope::Changes || wanted.seen.contains(&(source, key));
+            return if is_there { as_before() } else { None };
+        };
+        match matched.fates.get(*place)? {
+            Fate::New if !options.add => None,
+            Fate::New | Fate::Is(..) => Some(wanted.users.get(*place)?.user.name.clone()),
+            Fate::Left => as_before(),
+        }
+    };
+    let mut all: BTreeMap<GroupName, WantedGroup> = BTreeMap::new();
+    for (at, snapshot) in said.snapshots.iter().enumerate() {
+        let source = &snapshot.source;
+        for group in &snapshot.groups {
+            let name = match GroupName::new(&group.name) {
+                Ok(name) => name,
+                Err(error) => {
+                    conflicts.push(Conflict {
+                        about: format!("{source}: {}", group.place),
+                        message: format!("left out: {error}"),
+                    });
+                    continue;
+                }
+            };
+            let together = all.entry(name).or_insert_with(|| WantedGroup {
+                origin: Origin { source: source.clone(), key: group.key.clone() },
+                place: format!("{source}: {}", group.place),
+                members: BTreeSet::new(),
+                is_partial: false,
+            });
+            for key in &group.members {
+                match member(at, snapshot.scope, source.as_str(), key) {
+                    Some(name) => drop(together.members.insert(name)),
+                    None => together.is_partial |= snapshot.scope == Scope::Changes,
+                }
+            }
+        }
+    }
+    all
+}
