@@ -1,6 +1,6 @@
 //! Taking a plan back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cardinal_domain::{
     names::{GroupName, UserName},
@@ -22,6 +22,16 @@ pub fn reverse(plan: &Plan) -> Plan {
         })
         .collect();
     let old_name = |name: &UserName| (*names.get(name).unwrap_or(&name)).clone();
+    // They go with all their memberships; their names may be others' then.
+    let added: HashSet<&UserName> = plan
+        .changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::AddUser { user, .. } => Some(&user.name),
+            _ => None,
+        })
+        .collect();
+    let stay = |names: &[UserName]| sorted(names.iter().filter(|name| !added.contains(name)).map(&old_name));
     let groups: HashMap<&GroupName, &GroupName> = plan
         .changes
         .iter()
@@ -51,7 +61,7 @@ pub fn reverse(plan: &Plan) -> Plan {
             }
             Change::AddGroup { group, .. } => {
                 let mut group = group.clone();
-                group.members = sorted(group.members.iter().map(&old_name));
+                group.members = stay(&group.members);
                 Change::RemoveGroup { group, why: why() }
             }
             Change::ChangeGroup { from, from_origin, to, origin, .. } => Change::ChangeGroup {
@@ -63,7 +73,7 @@ pub fn reverse(plan: &Plan) -> Plan {
             },
             Change::Members { group, left, joined, .. } => Change::Members {
                 group: (*groups.get(group).unwrap_or(&group)).clone(),
-                left: sorted(joined.iter().map(&old_name)),
+                left: stay(joined),
                 joined: sorted(left.iter().map(&old_name)),
                 why: why(),
             },
