@@ -25,6 +25,7 @@ fn migrator() -> Migrator {
         migration(4, "event of job", include_str!("../migrations/0004_event_of_job.sql")),
         migration(5, "reader secrets", include_str!("../migrations/0005_reader_secrets.sql")),
         migration(6, "drivers", include_str!("../migrations/0006_drivers.sql")),
+        migration(7, "directory", include_str!("../migrations/0007_directory.sql")),
     ])
 }
 

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use cardinal_domain::{
     event::EventBody,
-    names::{DeviceName, NameError, PrinterName, QueueName, ReaderName},
+    names::{DeviceName, NameError, PrinterName, QueueName, ReaderName, SourceName},
     plan::Change,
-    site::{Device, Printer, Queue, Reader, Site},
+    site::{Device, Printer, Queue, Reader, Site, Source},
 };
 use serde::de::DeserializeOwned;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
@@ -27,6 +27,8 @@ pub(crate) const PART: &str = "part of the site";
 pub struct Setup {
     /// Config keys that differ from their default.
     pub config: BTreeMap<String, String>,
+    /// Sync sources by name.
+    pub sources: BTreeMap<SourceName, Source>,
     /// Printers by name.
     pub printers: BTreeMap<PrinterName, Printer>,
     /// Queues by name.
@@ -56,6 +58,7 @@ impl Store {
         let setup = self.setup();
         Ok(Site {
             config: setup.config.clone(),
+            source: setup.sources.values().cloned().collect(),
             user: self.users().await?,
             printer: setup.printers.values().cloned().collect(),
             queue: setup.queues.values().cloned().collect(),
@@ -92,7 +95,7 @@ impl Store {
         // Cards move between users in one plan, so all that change hands are freed before any is given.
         for change in changes {
             if let Change::PutUser(user) = change {
-                crate::users::free_cards(&mut write, &user.name).await?;
+                crate::users::free_cards(&mut write, std::slice::from_ref(&user.name)).await?;
             }
         }
         for change in changes {
@@ -113,8 +116,8 @@ impl Store {
     }
 }
 
-/// What the database has of a setup: config keys, printers, queues, devices, readers.
-pub(crate) type Rows = [Vec<AnyRow>; 5];
+/// What the database has of a setup: config keys, printers, queues, devices, readers, sources.
+pub(crate) type Rows = [Vec<AnyRow>; 6];
 
 /// Reads them; [`Setup::from_rows`] tells what they mean.
 pub(crate) async fn rows(connection: &mut AnyConnection) -> Result<Rows, DatabaseError> {
@@ -124,6 +127,7 @@ pub(crate) async fn rows(connection: &mut AnyConnection) -> Result<Rows, Databas
         "SELECT spec FROM queue",
         "SELECT spec FROM device",
         "SELECT spec FROM reader",
+        "SELECT spec FROM source",
     ];
     let mut rows = Rows::default();
     for (rows, table) in rows.iter_mut().zip(tables) {
@@ -154,10 +158,14 @@ impl Inner {
 
 impl Setup {
     /// What these rows mean; or why one of them cannot be read.
-    pub(crate) fn from_rows([config, printers, queues, devices, readers]: Rows) -> Result<Self, String> {
+    pub(crate) fn from_rows([config, printers, queues, devices, readers, sources]: Rows) -> Result<Self, String> {
         let mut setup = Self::default();
         for row in config {
             setup.config.insert(column(&row, 0)?, column(&row, 1)?);
+        }
+        for row in sources {
+            let source: Source = read(&row)?;
+            setup.sources.insert(source.name.clone(), source);
         }
         for row in printers {
             let printer: Printer = read(&row)?;
@@ -183,6 +191,8 @@ impl Setup {
             Change::Config(name, Some(value)) => drop(self.config.insert(name, value)),
             Change::Config(name, None) => drop(self.config.remove(&name)),
             Change::PutUser(_) | Change::RemoveUser(_) => {}
+            Change::PutSource(source) => drop(self.sources.insert(source.name.clone(), source)),
+            Change::RemoveSource(source) => drop(self.sources.remove(&source.name)),
             Change::PutPrinter(printer) => drop(self.printers.insert(printer.name.clone(), printer)),
             Change::RemovePrinter(printer) => drop(self.printers.remove(&printer.name)),
             Change::PutQueue(queue) => drop(self.queues.insert(queue.name.clone(), queue)),
@@ -224,7 +234,17 @@ async fn carry_out(write: &mut Write, change: &Change) -> Result<(), StoreError>
             write.run(sql, &values![name.as_str(), value.as_str()]).await
         }
         Change::Config(name, None) => write.run("DELETE FROM config WHERE name = $1", &values![name.as_str()]).await,
-        Change::PutUser(user) => crate::users::put(write, user).await,
+        Change::PutSource(source) => {
+            let sql =
+                "INSERT INTO source (name, spec) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET spec = excluded.spec";
+            write.run(sql, &values![source.name.as_str(), spec(source)?]).await?;
+            // What was read before may be another directory's.
+            write.run("DELETE FROM source_mark WHERE source = $1", &values![source.name.as_str()]).await
+        }
+        Change::RemoveSource(source) => {
+            write.run("DELETE FROM source WHERE name = $1", &values![source.name.as_str()]).await
+        }
+        Change::PutUser(user) => crate::users::put(write, std::slice::from_ref(user)).await,
         Change::RemoveUser(user) => write.run("DELETE FROM users WHERE name = $1", &values![user.name.as_str()]).await,
         Change::PutPrinter(printer) => write.run(PUT_PRINTER, &values![printer.name.as_str(), spec(printer)?]).await,
         Change::RemovePrinter(printer) => {

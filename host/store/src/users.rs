@@ -1,15 +1,34 @@
 //! Users and their cards.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
-use cardinal_domain::{card::CardNumber, job::Job, names::UserName, password::PasswordHash, site::User};
+use cardinal_domain::{
+    card::CardNumber,
+    job::Job,
+    names::{GroupName, UserName},
+    site::{Origin, User},
+};
 use sqlx::{Row as _, any::AnyRow};
 
-use crate::{Store, StoreError, jobs, sql::values, writer::Write};
+use crate::{
+    Store, StoreError, jobs,
+    sql::{Value, places, values},
+    writer::Write,
+};
 
 /// `card.slot`: which of a user's two cards it is.
 const PRIMARY: i64 = 0;
 const SECONDARY: i64 = 1;
+
+/// How many rows one statement puts or removes. SQLite takes 32,766 values in one, PostgreSQL 65,535.
+pub(crate) const ROWS_AT_ONCE: usize = 500;
+
+/// How many users are read in one go.
+const READ_AT_ONCE: i64 = 2_000;
+
+/// The columns of a user, with those of a card behind them.
+const COLUMNS: &str = "SELECT u.name, u.full_name, u.email, u.department, u.office, u.other_emails, u.alias, u.home, \
+     u.password_hash, u.pin, u.source, u.source_key, c.number, c.slot";
 
 /// Whose card it is, and what waits for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +45,22 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
-        let select = "SELECT u.name, u.full_name, u.email, u.password_hash, c.number, c.slot FROM users u \
-             LEFT JOIN card c ON c.user_name = u.name ORDER BY u.name, c.slot";
-        let rows = self.all("list users", select, &[]).await?;
-        read_all(&rows)
+        let select = format!(
+            "{COLUMNS} FROM (SELECT * FROM users WHERE name > $1 ORDER BY name LIMIT $2) u \
+             LEFT JOIN card c ON c.user_name = u.name ORDER BY u.name, c.slot"
+        );
+        let mut users: Vec<User> = Vec::new();
+        loop {
+            // Rows take ten times the room of what they say.
+            let last = users.last().map(|user| user.name.as_str()).unwrap_or_default();
+            let page = self.all("list users", select.clone(), &values![last, READ_AT_ONCE]).await?;
+            if page.is_empty() {
+                // The databases sort letters in other orders.
+                users.sort_by(|a, b| a.name.cmp(&b.name));
+                return Ok(users);
+            }
+            users.extend(read_all(&page)?);
+        }
     }
 
     /// The user of this name.
@@ -37,10 +68,26 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn user(&self, name: &UserName) -> Result<Option<User>, StoreError> {
-        let select = "SELECT u.name, u.full_name, u.email, u.password_hash, c.number, c.slot FROM users u \
-             LEFT JOIN card c ON c.user_name = u.name WHERE u.name = $1 ORDER BY c.slot";
+        let select = format!(
+            "{COLUMNS} FROM users u LEFT JOIN card c ON c.user_name = u.name WHERE u.name = $1 ORDER BY c.slot"
+        );
         let rows = self.all("find a user", select, &values![name.as_str()]).await?;
         Ok(read_all(&rows)?.pop())
+    }
+
+    /// Whether the user is in one of these groups.
+    ///
+    /// # Errors
+    /// The database broke.
+    pub async fn is_member(&self, user: &UserName, groups: &[GroupName]) -> Result<bool, StoreError> {
+        let mut values = vec![Value::from(user.as_str())];
+        values.extend(groups.iter().map(|group| Value::from(group.as_str())));
+        let places: Vec<_> = (2..values.len() + 1).map(|place| format!("${place}")).collect();
+        let select = format!(
+            "SELECT 1 FROM user_group_member WHERE user_name = $1 AND group_name IN ({}) LIMIT 1",
+            places.join(", ")
+        );
+        Ok(!groups.is_empty() && !self.all("find a user's groups", select, &values).await?.is_empty())
     }
 
     /// Whose card this is, primary or secondary.
@@ -62,61 +109,122 @@ impl Store {
 }
 
 /// Rows of a user stand together; the second one of a pair brings the second card.
-fn read_all(rows: &[AnyRow]) -> Result<Vec<User>, StoreError> {
-    let mut users: BTreeMap<UserName, User> = BTreeMap::new();
+pub(crate) fn read_all(rows: &[AnyRow]) -> Result<Vec<User>, StoreError> {
+    let mut users: Vec<User> = Vec::with_capacity(rows.len());
     for row in rows {
-        let text = |index| row.try_get::<String, _>(index).map_err(StoreError::unreadable("user"));
-        let name = UserName::new(&text(0)?).map_err(StoreError::unreadable("user"))?;
-        let user = users.entry(name.clone()).or_insert(User {
-            name,
-            full_name: text(1)?,
-            email: text(2)?,
-            card: None,
-            second_card: None,
-            password_hash: password_hash(row.try_get(3))?,
-        });
-        let number: Option<String> = row.try_get(4).map_err(StoreError::unreadable("card"))?;
-        if let Some(number) = number {
-            let number = CardNumber::new(&number).map_err(StoreError::unreadable("card"))?;
-            match row.try_get(5).map_err(StoreError::unreadable("card"))? {
-                PRIMARY => user.card = Some(number),
-                _ => user.second_card = Some(number),
-            }
+        let name: &str = row.try_get(0).map_err(StoreError::unreadable("user"))?;
+        if users.last().is_none_or(|last| last.name.as_str() != name) {
+            users.push(read(row)?);
+        }
+        let number: Option<&str> = row.try_get(12).map_err(StoreError::unreadable("card"))?;
+        let (Some(number), Some(user)) = (number, users.last_mut()) else { continue };
+        let number = CardNumber::new(number).map_err(StoreError::unreadable("card"))?;
+        match row.try_get(13).map_err(StoreError::unreadable("card"))? {
+            PRIMARY => user.card = Some(number),
+            _ => user.second_card = Some(number),
         }
     }
-    Ok(users.into_values().collect())
+    Ok(users)
 }
 
-fn password_hash(column: Result<Option<String>, sqlx::Error>) -> Result<Option<PasswordHash>, StoreError> {
-    let text = column.map_err(StoreError::unreadable("user"))?;
-    text.map(PasswordHash::try_from).transpose().map_err(StoreError::unreadable("user"))
+fn read(row: &AnyRow) -> Result<User, StoreError> {
+    let bad = StoreError::unreadable("user");
+    let text = |index| row.try_get::<String, _>(index).map_err(StoreError::unreadable("user"));
+    let secret = |index| row.try_get::<Option<String>, _>(index).map_err(StoreError::unreadable("user"));
+    let other_emails = text(5)?;
+    let origin = match (secret(10)?, secret(11)?) {
+        (Some(source), Some(key)) => Some(Origin { source: source.parse().map_err(&bad)?, key }),
+        _ => None,
+    };
+    Ok(User {
+        full_name: text(1)?,
+        email: text(2)?,
+        department: text(3)?,
+        office: text(4)?,
+        other_emails: other_emails.lines().map(str::to_owned).collect(),
+        alias: text(6)?,
+        home: text(7)?,
+        password_hash: secret(8)?.map(TryInto::try_into).transpose().map_err(StoreError::unreadable("user"))?,
+        pin: secret(9)?.map(TryInto::try_into).transpose().map_err(StoreError::unreadable("user"))?,
+        origin,
+        ..User::new(text(0)?.parse().map_err(bad)?)
+    })
 }
 
-pub(crate) async fn free_cards(write: &mut Write, user: &UserName) -> Result<(), StoreError> {
-    write.run("DELETE FROM card WHERE user_name = $1", &values![user.as_str()]).await
+/// Takes all cards of these users away.
+pub(crate) async fn free_cards(write: &mut Write, users: &[UserName]) -> Result<(), StoreError> {
+    for users in users.chunks(ROWS_AT_ONCE) {
+        let names: Vec<_> = users.iter().map(|user| Value::from(user.as_str())).collect();
+        write.run(format!("DELETE FROM card WHERE user_name IN {}", places(1, names.len())), &names).await?;
+    }
+    Ok(())
 }
 
-pub(crate) async fn put(write: &mut Write, user: &User) -> Result<(), StoreError> {
-    let sql = "INSERT INTO users (name, full_name, email, password_hash) VALUES ($1, $2, $3, $4) \
-               ON CONFLICT (name) DO UPDATE SET full_name = excluded.full_name, email = excluded.email, \
-               password_hash = excluded.password_hash";
-    let hash = user.password_hash.as_ref().map(PasswordHash::reveal);
-    let put = values![user.name.as_str(), user.full_name.as_str(), user.email.as_str(), hash];
-    write.run(sql, &put).await?;
-    for (slot, card) in [(PRIMARY, &user.card), (SECONDARY, &user.second_card)] {
-        if let Some(card) = card {
-            // No error of the database's own: PostgreSQL would write the number into its log.
-            let sql = "INSERT INTO card (number, user_name, slot) VALUES ($1, $2, $3) \
-                       ON CONFLICT DO NOTHING RETURNING slot";
-            let given = write.first(sql, &values![card.reveal(), user.name.as_str(), slot]).await?;
-            if given.is_none() {
-                return Err(StoreError::CardTaken { user: user.name.to_string() });
-            }
+/// Adds users, or changes those of the same names, and gives them their cards, of which they have none now.
+pub(crate) async fn put(write: &mut Write, users: &[User]) -> Result<(), StoreError> {
+    for users in users.chunks(ROWS_AT_ONCE) {
+        let columns: Vec<_> = users.iter().flat_map(columns).collect();
+        let rows = places(users.len(), columns.len() / users.len());
+        let sql = format!(
+            "INSERT INTO users (name, full_name, email, department, office, other_emails, alias, home, password_hash, pin, \
+             source, source_key) VALUES {rows} ON CONFLICT (name) DO UPDATE SET full_name = excluded.full_name, \
+             email = excluded.email, department = excluded.department, office = excluded.office, \
+             other_emails = excluded.other_emails, alias = excluded.alias, home = excluded.home, \
+             password_hash = excluded.password_hash, pin = excluded.pin, source = excluded.source, \
+             source_key = excluded.source_key"
+        );
+        write.run(sql, &columns).await?;
+        give_cards(write, users).await?;
+        // Jobs that came before their owner did, or are just coming.
+        let names: Vec<_> = users.iter().map(|user| Value::from(user.name.as_str())).collect();
+        let sql = format!(
+            "UPDATE job SET user_name = owner_name, \
+             reason = CASE WHEN state = 'held' THEN 'waits for its owner''s card' ELSE reason END \
+             WHERE user_name IS NULL AND state IN ('receiving', 'held') AND owner_name IN {}",
+            places(1, names.len())
+        );
+        write.run(sql, &names).await?;
+    }
+    Ok(())
+}
+
+fn columns(user: &User) -> [Value; 12] {
+    values![
+        user.name.as_str(),
+        user.full_name.as_str(),
+        user.email.as_str(),
+        user.department.as_str(),
+        user.office.as_str(),
+        user.other_emails.join("\n"),
+        user.alias.as_str(),
+        user.home.as_str(),
+        user.password_hash.as_ref().map(|hash| hash.reveal()),
+        user.pin.as_ref().map(|pin| pin.reveal()),
+        user.origin.as_ref().map(|origin| origin.source.as_str()),
+        user.origin.as_ref().map(|origin| origin.key.as_str()),
+    ]
+}
+
+async fn give_cards(write: &mut Write, users: &[User]) -> Result<(), StoreError> {
+    let cards: Vec<_> = users
+        .iter()
+        .flat_map(|user| [(PRIMARY, &user.card), (SECONDARY, &user.second_card)].map(|(slot, card)| (user, slot, card)))
+        .filter_map(|(user, slot, card)| Some((user, slot, card.as_ref()?)))
+        .collect();
+    for cards in cards.chunks(ROWS_AT_ONCE) {
+        let values: Vec<_> =
+            cards.iter().flat_map(|(user, slot, card)| values![card.reveal(), user.name.as_str(), *slot]).collect();
+        // No error of the database's own: PostgreSQL would write the number into its log.
+        let rows = places(cards.len(), 3);
+        let sql =
+            format!("INSERT INTO card (number, user_name, slot) VALUES {rows} ON CONFLICT DO NOTHING RETURNING number");
+        let given = write.all(sql, &values).await?;
+        if given.len() < cards.len() {
+            let given: HashSet<&str> = given.iter().filter_map(|row| row.try_get(0).ok()).collect();
+            let denied = cards.iter().find(|(_, _, card)| !given.contains(card.reveal()));
+            let user = denied.map(|(user, ..)| user.name.to_string()).unwrap_or_default();
+            return Err(StoreError::CardTaken { user });
         }
     }
-    // Jobs that came before their owner did, or are just coming.
-    let sql = "UPDATE job SET user_name = $1, \
-               reason = CASE WHEN state = 'held' THEN 'waits for its owner''s card' ELSE reason END \
-               WHERE user_name IS NULL AND owner_name = $1 AND state IN ('receiving', 'held')";
-    write.run(sql, &values![user.name.as_str()]).await
+    Ok(())
 }

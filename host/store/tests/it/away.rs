@@ -163,14 +163,7 @@ async fn a_database_that_goes_away_fails_what_is_asked_and_comes_back_whole() {
 async fn a_cards_number_is_in_no_error_and_not_in_the_servers_log() {
     let peer = Peer::postgres();
     let (store, _) = with_site(&peer).await;
-    let thief = User {
-        name: UserName::new("eve").unwrap(),
-        full_name: String::new(),
-        email: String::new(),
-        card: Some(CardNumber::new("EMP123").unwrap()),
-        second_card: None,
-        password_hash: None,
-    };
+    let thief = User { card: Some(CardNumber::new("EMP123").unwrap()), ..User::new(UserName::new("eve").unwrap()) };
     let error = store.apply(&[Change::PutUser(thief)], Vec::new()).await.unwrap_err();
     assert!(matches!(error, StoreError::CardTaken { .. }), "{error}");
     assert!(!shown(&error).contains("EMP123"));

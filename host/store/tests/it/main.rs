@@ -32,3 +32,4 @@ mod postgres;
 mod retention;
 mod secrets;
 mod store;
+mod sync;

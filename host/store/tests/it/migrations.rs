@@ -40,6 +40,8 @@ async fn a_filled_database_of_the_version_before_is_brought_up_to_date(peer: &Pe
     let queue = r#"INSERT INTO queue (name, spec) VALUES ('find-me', '{"name":"find-me"}')"#;
     connection.execute(queue).await.unwrap();
     connection.execute("UPDATE counter SET value = 2500 WHERE name = 'job'").await.unwrap();
+    connection.execute("INSERT INTO users (name, full_name, email) VALUES ('ada', 'Ada', '')").await.unwrap();
+    connection.execute("INSERT INTO card (number, user_name, slot) VALUES ('4711', 'ada', 1)").await.unwrap();
     connection.close().await.unwrap();
 
     // Twice: the second time there is nothing to do.
@@ -53,6 +55,8 @@ async fn a_filled_database_of_the_version_before_is_brought_up_to_date(peer: &Pe
         assert_eq!(store.jobs(&brief).await.unwrap().len(), 1);
         let new = store.announce_job(new_job("ada")).await.unwrap();
         assert_eq!(new.number, 2_501 + round);
+        let ada = store.users().await.unwrap().pop().unwrap();
+        assert_eq!((ada.full_name.as_str(), ada.second_card.unwrap().reveal()), ("Ada", "4711"));
         step(&store, new.id, arrived()).await;
         store.close().await;
     }

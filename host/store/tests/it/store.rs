@@ -44,14 +44,8 @@ async fn a_site_comes_back_after_a_restart(peer: &Peer) {
 async fn the_database_itself_gives_a_card_to_one_user(peer: &Peer) {
     let (store, site) = with_site(peer).await;
     // Around the plan, which would have refused it.
-    let thief = User {
-        name: UserName::new("eve").unwrap(),
-        full_name: String::new(),
-        email: String::new(),
-        card: None,
-        second_card: Some(CardNumber::new("4711").unwrap()),
-        password_hash: None,
-    };
+    let thief =
+        User { second_card: Some(CardNumber::new("4711").unwrap()), ..User::new(UserName::new("eve").unwrap()) };
     let printer = Change::RemoveReader(site.reader[0].clone());
     let error = store.apply(&[printer, Change::PutUser(thief)], Vec::new()).await.unwrap_err();
     assert!(error.to_string().contains("give a card to a user"), "{error}");

@@ -1,0 +1,221 @@
+//! What a sync changes, on both databases.
+
+use cardinal_domain::{
+    card::CardNumber,
+    names::{GroupName, UserName},
+    site::{Origin, User},
+    sync::{Change, Group},
+    time::Timestamp,
+};
+use cardinal_store::{Store, StoreError, SyncExtras, SyncRun};
+
+use crate::peer::{Peer, arrived, new_job, step};
+
+on_both! {
+    a_plan_is_carried_out_whole_and_taken_back
+    many_users_at_once
+    a_plan_of_another_state_is_not_carried_out
+    a_card_in_use_stops_all_of_it
+    runs_are_kept_and_forgotten
+}
+
+fn run() -> SyncRun {
+    SyncRun {
+        number: 0,
+        kind: "now".into(),
+        outcome: "applied".into(),
+        why: String::new(),
+        began: Timestamp(1),
+        ended: Timestamp(2),
+        told: "{}".into(),
+        digest: "d".into(),
+        undone_by: None,
+    }
+}
+
+fn name(name: &str) -> UserName {
+    UserName::new(name).unwrap()
+}
+
+fn user(of: &str, card: &str) -> User {
+    User {
+        card: (!card.is_empty()).then(|| CardNumber::new(card).unwrap()),
+        other_emails: vec!["a@x".into(), "b@x".into()],
+        origin: Some(Origin { source: "school".parse().unwrap(), key: format!("k-{of}") }),
+        ..User::new(name(of))
+    }
+}
+
+fn group(of: &str, members: &[&str]) -> Group {
+    Group {
+        name: GroupName::new(of).unwrap(),
+        origin: Origin { source: "school".parse().unwrap(), key: format!("g-{of}") },
+        members: members.iter().map(|member| name(member)).collect(),
+    }
+}
+
+fn why() -> String {
+    "a test".into()
+}
+
+fn add(user: User) -> Change {
+    Change::AddUser { user: Box::new(user), why: why() }
+}
+
+/// With a queue to print to.
+async fn opened(peer: &Peer) -> Store {
+    let store = peer.open().await;
+    let queue = serde_json::from_str(r#"{"name":"find-me"}"#).unwrap();
+    store.apply(&[cardinal_domain::plan::Change::PutQueue(queue)], Vec::new()).await.unwrap();
+    store
+}
+
+async fn apply(store: &Store, changes: &[Change]) -> i64 {
+    let as_of = store.people().await.unwrap().as_of;
+    store.sync(as_of, changes, run(), &SyncExtras::default(), Vec::new()).await.unwrap().unwrap()
+}
+
+async fn a_plan_is_carried_out_whole_and_taken_back(peer: &Peer) {
+    let store = opened(peer).await;
+    let first = [
+        add(user("ada", "11")),
+        add(user("bob", "22")),
+        add(user("eve", "33")),
+        Change::AddGroup { group: group("staff", &["ada", "eve"]), why: why() },
+    ];
+    apply(&store, &first).await;
+    let before = store.people().await.unwrap();
+    let job = store.announce_job(new_job("ada")).await.unwrap();
+    step(&store, job.id, arrived()).await;
+    // Ada and Bob change their names and their cards, Eve goes, the group gets another name.
+    let (ada, bob) = (before.users[0].clone(), before.users[1].clone());
+    let rename = |from: &str, to: &str| Change::RenameUser { from: name(from), to: name(to), why: why() };
+    let change = |of: &str, old: &User, card: &str| {
+        let before = User { name: name(of), ..old.clone() };
+        let after = User { card: Some(CardNumber::new(card).unwrap()), ..before.clone() };
+        Change::UpdateUser { before: Box::new(before), after: Box::new(after), why: why() }
+    };
+    let origin = group("staff", &[]).origin;
+    let regroup = |from: &str, to: &str| Change::ChangeGroup {
+        from: GroupName::new(from).unwrap(),
+        from_origin: origin.clone(),
+        to: GroupName::new(to).unwrap(),
+        origin: origin.clone(),
+        why: why(),
+    };
+    let members = |of: &str, left: &[&str], joined: &[&str]| Change::Members {
+        group: GroupName::new(of).unwrap(),
+        left: left.iter().map(|left| name(left)).collect(),
+        joined: joined.iter().map(|joined| name(joined)).collect(),
+        why: why(),
+    };
+    let second = [
+        Change::RemoveUser { user: Box::new(before.users[2].clone()), why: why() },
+        rename("ada", "bob"),
+        rename("bob", "ada"),
+        change("bob", &ada, "22"),
+        change("ada", &bob, "11"),
+        add(user("fay", "")),
+        regroup("staff", "all staff"),
+        members("all staff", &["eve"], &["fay"]),
+    ];
+    let number = apply(&store, &second).await;
+    let after = store.people().await.unwrap();
+    let told: Vec<_> = after
+        .users
+        .iter()
+        .map(|user| {
+            (
+                user.name.as_str(),
+                user.origin.as_ref().unwrap().key.as_str(),
+                user.card.as_ref().map_or("", |card| card.reveal()),
+            )
+        })
+        .collect();
+    assert_eq!(told, [("ada", "k-bob", "11"), ("bob", "k-ada", "22"), ("fay", "k-fay", "")]);
+    assert_eq!(
+        after.groups,
+        [Group {
+            members: vec![name("bob"), name("fay")],
+            name: GroupName::new("all staff").unwrap(),
+            ..group("staff", &[])
+        }]
+    );
+    assert!(store.is_member(&name("bob"), &[group("x", &[]).name, after.groups[0].name.clone()]).await.unwrap());
+    assert!(!store.is_member(&name("ada"), &[after.groups[0].name.clone()]).await.unwrap());
+    assert!(!store.is_member(&name("bob"), &[]).await.unwrap());
+    let job = store.job(job.id).await.unwrap().unwrap();
+    assert_eq!(job.user.as_ref().unwrap().as_str(), "bob", "her job went along");
+    assert_eq!(store.sync_changes(number).await.unwrap(), second);
+
+    let back = [
+        Change::RemoveUser { user: Box::new(user("fay", "")), why: why() },
+        rename("bob", "ada"),
+        rename("ada", "bob"),
+        change("ada", &ada, "11"),
+        change("bob", &bob, "22"),
+        add(before.users[2].clone()),
+        regroup("all staff", "staff"),
+        members("staff", &[], &["eve"]),
+    ];
+    let extras = SyncExtras { undoes: Some(number), ..SyncExtras::default() };
+    store.sync(after.as_of, &back, run(), &extras, Vec::new()).await.unwrap().unwrap();
+    let restored = store.people().await.unwrap();
+    assert_eq!((&restored.users, &restored.groups), (&before.users, &before.groups));
+    assert_eq!(store.sync_runs(i64::MAX, 10).await.unwrap()[1].undone_by, Some(number + 1));
+}
+
+async fn many_users_at_once(peer: &Peer) {
+    let store = opened(peer).await;
+    let users: Vec<_> = (0..4_321).map(|at| user(&format!("u{at:04}"), &format!("7{at}"))).collect();
+    let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
+    let mut changes: Vec<_> = users.iter().cloned().map(add).collect();
+    changes.push(Change::AddGroup { group: group("all", &names), why: why() });
+    let job = store.announce_job(new_job("u0007")).await.unwrap();
+    step(&store, job.id, arrived()).await;
+    let number = apply(&store, &changes).await;
+    let people = store.people().await.unwrap();
+    assert_eq!(people.users, users);
+    assert_eq!(people.groups[0].members.len(), 4_321);
+    assert_eq!(store.job(job.id).await.unwrap().unwrap().user.unwrap().as_str(), "u0007", "a job waited for its owner");
+    assert_eq!(store.sync_changes(number).await.unwrap().len(), changes.len());
+    let gone = users.into_iter().map(|user| Change::RemoveUser { user: Box::new(user), why: why() });
+    apply(&store, &gone.collect::<Vec<_>>()).await;
+    let people = store.people().await.unwrap();
+    assert_eq!((people.users.len(), people.groups[0].members.len()), (0, 0));
+}
+
+async fn a_plan_of_another_state_is_not_carried_out(peer: &Peer) {
+    let store = peer.open().await;
+    let as_of = store.people().await.unwrap().as_of;
+    store.apply(&[cardinal_domain::plan::Change::PutUser(user("bob", ""))], Vec::new()).await.unwrap();
+    let refused = store.sync(as_of, &[add(user("ada", ""))], run(), &SyncExtras::default(), Vec::new()).await;
+    assert_eq!(refused.unwrap(), None);
+    let people = store.people().await.unwrap();
+    assert_eq!((people.users.len(), people.as_of), (1, as_of + 1), "and nothing is counted for it");
+}
+
+async fn a_card_in_use_stops_all_of_it(peer: &Peer) {
+    let store = peer.open().await;
+    apply(&store, &[add(user("ada", "11"))]).await;
+    let as_of = store.people().await.unwrap().as_of;
+    let changes = [add(user("bob", "22")), add(user("eve", "11"))];
+    let error = store.sync(as_of, &changes, run(), &SyncExtras::default(), Vec::new()).await.unwrap_err();
+    assert!(matches!(&error, StoreError::CardTaken { user } if user == "eve"), "{error}");
+    assert_eq!(store.people().await.unwrap().users.len(), 1);
+    assert_eq!(store.sync_runs(i64::MAX, 10).await.unwrap().len(), 1);
+}
+
+async fn runs_are_kept_and_forgotten(peer: &Peer) {
+    let store = peer.open().await;
+    for kind in ["test", "now", "nightly"] {
+        let run = SyncRun { kind: kind.into(), outcome: "failed".into(), why: "away".into(), ..run() };
+        store.keep_sync(run, &[add(user("ada", ""))], Vec::new()).await.unwrap();
+    }
+    let runs = store.sync_runs(3, 1).await.unwrap();
+    assert_eq!((runs.len(), runs[0].number, runs[0].kind.as_str(), runs[0].why.as_str()), (1, 2, "now", "away"));
+    assert_eq!(store.forget_syncs(1).await.unwrap(), 2);
+    assert_eq!(store.sync_runs(i64::MAX, 10).await.unwrap()[0].number, 3);
+    assert_eq!(store.sync_changes(2).await.unwrap(), []);
+    assert!(store.people().await.unwrap().users.is_empty());
+}
