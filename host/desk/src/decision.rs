@@ -12,7 +12,7 @@ use cardinal_domain::{
     driver::{CardRead, VerdictCode},
     event::{EventBody, EventKind},
     job::Job,
-    names::{JobId, PrinterName, ReaderName, TraceId, UserName},
+    names::{GroupName, JobId, PrinterName, ReaderName, TraceId, UserName},
     site::{Device, OnCard},
 };
 use cardinal_store::Holder;
@@ -22,6 +22,8 @@ use cardinal_store::Holder;
 pub(crate) enum Effect {
     /// Look up whose card this is, and what waits for them.
     FindHolder(CardNumber),
+    /// Look up whether the user is in one of these groups.
+    FindMember(UserName, Vec<GroupName>),
     /// Move these jobs to `releasing` for this printer and store the events of [`Tap::conclude`], all at once.
     Commit { jobs: Vec<JobId>, printer: PrinterName },
 }
@@ -37,6 +39,8 @@ pub(crate) struct Tap {
     /// Whether the event of an unknown card tells its number.
     show_unknown: bool,
     user: Option<UserName>,
+    /// The user's held jobs, while it is asked whether the user may release here.
+    held: Vec<Job>,
     /// How many jobs wait that this device may not print.
     elsewhere: usize,
     /// The verdict if no job is released.
@@ -61,6 +65,7 @@ impl Tap {
             card: None,
             show_unknown,
             user: None,
+            held: Vec::new(),
             elsewhere: 0,
             otherwise: VerdictCode::Failed,
             events: Vec::new(),
@@ -119,13 +124,32 @@ impl Tap {
                 self.user = Some(user.clone());
                 let event = self.event(EventKind::CardMatched, format!("the card belongs to {user}"));
                 self.events.push(event);
-                let (here, elsewhere): (Vec<Job>, Vec<Job>) = match self.device.on_card {
-                    OnCard::ReleaseAll => held.into_iter().partition(|job| self.device.may_print(&job.queue)),
-                };
-                self.elsewhere = elsewhere.len();
-                self.commit(here.into_iter().map(|job| job.id).collect())
+                self.held = held;
+                if self.device.groups.is_empty() {
+                    self.release()
+                } else {
+                    Effect::FindMember(user, self.device.groups.clone())
+                }
             }
         }
+    }
+
+    /// It is known whether the user is in one of the device's groups.
+    pub(crate) fn checked(&mut self, is_member: bool) -> Effect {
+        if is_member {
+            return self.release();
+        }
+        self.otherwise = VerdictCode::Denied;
+        self.commit(Vec::new())
+    }
+
+    fn release(&mut self) -> Effect {
+        let held = std::mem::take(&mut self.held);
+        let (here, elsewhere): (Vec<Job>, Vec<Job>) = match self.device.on_card {
+            OnCard::ReleaseAll => held.into_iter().partition(|job| self.device.may_print(&job.queue)),
+        };
+        self.elsewhere = elsewhere.len();
+        self.commit(here.into_iter().map(|job| job.id).collect())
     }
 
     /// The verdict and the events, once it is known which jobs were really moved: somebody may have been faster.
@@ -137,6 +161,7 @@ impl Tap {
             (VerdictCode::NothingHeld, _, 0) => "nothing waiting".to_owned(),
             (VerdictCode::NothingHeld, _, _) => "your jobs cannot be printed here".to_owned(),
             (VerdictCode::UnknownCard, ..) => "unknown card".to_owned(),
+            (VerdictCode::Denied, ..) => "you may not print here".to_owned(),
             _ => String::new(),
         };
         let told = match &self.user {
@@ -179,6 +204,7 @@ mod tests {
             printer: PrinterName::new("east").unwrap(),
             on_card: OnCard::ReleaseAll,
             queues: queues.iter().map(|queue| QueueName::new(queue).unwrap()).collect(),
+            groups: Vec::new(),
             card_no_regex: None,
             card_no_converter: None,
         }
@@ -261,6 +287,30 @@ mod tests {
         // Held, but not for this device; or somebody was faster.
         assert_eq!(ends("471155", Some(adas(vec![job("b")])), &["a"]).1, "your jobs cannot be printed here");
         assert_eq!(ends("471155", Some(adas(vec![job("a")])), &["a"]).0, VerdictCode::NothingHeld);
+    }
+
+    #[test]
+    fn a_device_of_groups_asks_whether_the_user_is_in_one() {
+        let staff = GroupName::new("Staff").unwrap();
+        let device = Device { groups: vec![staff.clone()], ..device(&[]) };
+        for is_member in [true, false] {
+            let (mut tap, _) = begin(&device, "471155");
+            let waiting = job("a");
+            assert_eq!(tap.found(adas(vec![waiting.clone()])), Effect::FindMember(ada(), vec![staff.clone()]));
+            let jobs = if is_member { vec![waiting.id] } else { Vec::new() };
+            assert_eq!(tap.checked(is_member), Effect::Commit { jobs, printer: PrinterName::new("east").unwrap() });
+            let released = if is_member { vec![waiting] } else { Vec::new() };
+            let (code, message, _) = tap.conclude(&released);
+            let expected = if is_member { VerdictCode::Released } else { VerdictCode::Denied };
+            assert_eq!(
+                (code, message.as_str()),
+                (expected, if is_member { "1 job released" } else { "you may not print here" })
+            );
+        }
+        // An unknown card is unknown there, too.
+        let (mut tap, _) = begin(&device, "471155");
+        tap.found(None);
+        assert_eq!(tap.conclude(&[]).0, VerdictCode::UnknownCard);
     }
 
     #[test]

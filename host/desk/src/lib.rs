@@ -69,6 +69,7 @@ impl Desk {
         loop {
             effect = match effect {
                 Effect::FindHolder(card) => tap.found(self.store.holder(&card).await?),
+                Effect::FindMember(user, groups) => tap.checked(self.store.is_member(&user, &groups).await?),
                 Effect::Commit { jobs, printer } => {
                     let rule = |job: &mut Job| {
                         let release = JobInput::Release { printer: printer.clone(), device: Some(device.name.clone()) };

@@ -59,7 +59,12 @@ CREATE TABLE sync_run (
     -- JSON: what was read, what there is to do, what is left alone.
     told TEXT NOT NULL,
     digest TEXT NOT NULL,
-    -- The run that took this one back.
+    -- The state of the site that the plan was made from.
+    as_of BIGINT NOT NULL,
+    -- JSON: where reading what changed begins once the plan is carried out, by source.
+    marks TEXT NOT NULL,
+    -- The run that this one takes back, and the run that took this one back.
+    undoes BIGINT,
     undone_by BIGINT
 );
 

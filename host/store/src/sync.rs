@@ -1,5 +1,7 @@
 //! Carrying out what a directory sync plans, in one transaction, and what is kept of each run.
 
+use std::collections::BTreeMap;
+
 use cardinal_domain::{
     event::EventBody,
     names::{GroupName, SourceName, UserName},
@@ -21,7 +23,7 @@ const PART: &str = "run of a sync";
 /// How many changes stand in one row.
 const IN_A_PART: usize = 200;
 
-/// What is on record, as of one moment or as good as that: [`Store::sync`] refuses a plan where it was not.
+/// What is on record, as of one moment or as good as that: [`Store::carry_out_sync`] refuses a plan where it was not.
 #[derive(Debug, Clone)]
 pub struct People {
     /// Users by name.
@@ -51,17 +53,14 @@ pub struct SyncRun {
     pub told: String,
     /// The digest of its plan; empty: it came to none.
     pub digest: String,
-    /// The run that took this one back.
-    pub undone_by: Option<i64>,
-}
-
-/// What a plan is carried out with.
-#[derive(Debug, Clone, Default)]
-pub struct SyncExtras {
-    /// Where the next reading of what changed begins, source by source.
-    pub marks: Vec<(SourceName, String)>,
+    /// The state of the site that the plan was made from: [`People::as_of`].
+    pub as_of: i64,
+    /// Where reading what changed begins once the plan is carried out, by source.
+    pub marks: BTreeMap<SourceName, String>,
     /// The run that this one takes back.
     pub undoes: Option<i64>,
+    /// The run that took this one back.
+    pub undone_by: Option<i64>,
 }
 
 impl Store {
@@ -87,47 +86,67 @@ impl Store {
         row.map(|row| row.try_get(0)).transpose().map_err(StoreError::unreadable("mark"))
     }
 
-    /// Carries out the changes of a plan and keeps its run: all of it, or nothing. None: the site is another than the plan was
-    /// made from; nothing was done. Answers the run's number.
+    /// Carries out the changes of a run that was kept, which are these: all of it, or nothing. From then on its outcome is
+    /// `applied`. False: the site is another than the plan was made from; nothing was done.
     ///
     /// # Errors
     /// The database refused (a card or a name in use) or broke.
-    pub async fn sync(
+    pub async fn carry_out_sync(
         &self,
-        as_of: i64,
+        run: &SyncRun,
         changes: &[Change],
-        run: SyncRun,
-        extras: &SyncExtras,
+        told: &str,
         events: Vec<EventBody>,
-    ) -> Result<Option<i64>, StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut write = self.write_apart("carry out a sync").await?;
         // From here on nobody else can change the database.
-        if write.count("site", 1).await? != as_of + 1 {
-            return Ok(None);
+        if write.count("site", 1).await? != run.as_of + 1 {
+            return Ok(false);
         }
-        let number = keep(&mut write, &run, changes).await?;
-        carry_out(&mut write, number, run.ended, changes).await?;
-        for (source, mark) in &extras.marks {
-            let put = "INSERT INTO source_mark (source, mark) VALUES ($1, $2) \
+        let ended = Timestamp::now();
+        let sql = "UPDATE sync_run SET outcome = 'applied', why = '', ended = $1, told = $2 WHERE number = $3";
+        write.run(sql, &values![ended.0, told, run.number]).await?;
+        carry_out(&mut write, run.number, ended, changes).await?;
+        for (source, mark) in &run.marks {
+            // Only of a source that is there still.
+            let put = "INSERT INTO source_mark (source, mark) SELECT name, $2 FROM source WHERE name = $1 \
                        ON CONFLICT (source) DO UPDATE SET mark = excluded.mark";
             write.run(put, &values![source.as_str(), mark.as_str()]).await?;
         }
-        if let Some(undone) = extras.undoes {
-            write.run("UPDATE sync_run SET undone_by = $1 WHERE number = $2", &values![number, undone]).await?;
-            // Who is back is in no archive.
+        if let Some(undone) = run.undoes {
+            write.run("UPDATE sync_run SET undone_by = $1 WHERE number = $2", &values![run.number, undone]).await?;
+            // Who is back is in no archive. What changed in the sources since is not known any more.
             write.run("DELETE FROM archived_user WHERE run = $1", &values![undone]).await?;
+            write.run("DELETE FROM source_mark", &[]).await?;
         }
         write.tell(events).await?;
-        write.commit().await.map(|()| Some(number))
+        write.commit().await.map(|()| true)
     }
 
-    /// Keeps a run that changed nothing, with the plan that it came to. Answers its number.
+    /// Writes down what became of a run that was kept, and was not carried out.
     ///
     /// # Errors
     /// The database broke.
-    pub async fn keep_sync(&self, run: SyncRun, changes: &[Change], events: Vec<EventBody>) -> Result<i64, StoreError> {
+    pub async fn end_sync(&self, run: i64, outcome: &str, why: &str, events: Vec<EventBody>) -> Result<(), StoreError> {
+        let mut write = self.write("end a run of a sync").await?;
+        let sql = "UPDATE sync_run SET outcome = $1, why = $2, ended = $3 WHERE number = $4 AND outcome <> 'applied'";
+        write.run(sql, &values![outcome, why, Timestamp::now().0, run]).await?;
+        write.tell(events).await?;
+        write.commit().await
+    }
+
+    /// Keeps a run with the plan that it came to; nothing of it is carried out. Answers its number.
+    ///
+    /// # Errors
+    /// The database broke.
+    pub async fn keep_sync(
+        &self,
+        run: &SyncRun,
+        changes: &[Change],
+        events: Vec<EventBody>,
+    ) -> Result<i64, StoreError> {
         let mut write = self.write_apart("keep the run of a sync").await?;
-        let number = keep(&mut write, &run, changes).await?;
+        let number = keep(&mut write, run, changes).await?;
         write.tell(events).await?;
         write.commit().await.map(|()| number)
     }
@@ -137,8 +156,8 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn sync_runs(&self, before: i64, most: i64) -> Result<Vec<SyncRun>, StoreError> {
-        let select = "SELECT number, kind, outcome, why, began, ended, told, digest, undone_by FROM sync_run \
-                      WHERE number < $1 ORDER BY number DESC LIMIT $2";
+        let select = "SELECT number, kind, outcome, why, began, ended, told, digest, as_of, marks, undoes, undone_by \
+                      FROM sync_run WHERE number < $1 ORDER BY number DESC LIMIT $2";
         self.all("list runs of syncs", select, &values![before, most]).await?.iter().map(read_run).collect()
     }
 
@@ -181,15 +200,19 @@ fn read_run(row: &AnyRow) -> Result<SyncRun, StoreError> {
         ended: Timestamp(number(5)?),
         told: text(6)?,
         digest: text(7)?,
-        undone_by: row.try_get(8).map_err(StoreError::unreadable(PART))?,
+        as_of: number(8)?,
+        marks: serde_json::from_str(&text(9)?).map_err(StoreError::unreadable(PART))?,
+        undoes: row.try_get(10).map_err(StoreError::unreadable(PART))?,
+        undone_by: row.try_get(11).map_err(StoreError::unreadable(PART))?,
     })
 }
 
 async fn keep(write: &mut Write, run: &SyncRun, changes: &[Change]) -> Result<i64, StoreError> {
     let number = write.count("sync", 1).await?;
-    let sql = "INSERT INTO sync_run (number, kind, outcome, why, began, ended, told, digest) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    let SyncRun { kind, outcome, why, began, ended, told, digest, .. } = run;
+    let sql = "INSERT INTO sync_run (number, kind, outcome, why, began, ended, told, digest, as_of, marks, undoes) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let SyncRun { kind, outcome, why, began, ended, told, digest, as_of, marks, undoes, .. } = run;
+    let marks = serde_json::to_string(marks).map_err(StoreError::unreadable(PART))?;
     let row = values![
         number,
         kind.as_str(),
@@ -198,7 +221,10 @@ async fn keep(write: &mut Write, run: &SyncRun, changes: &[Change]) -> Result<i6
         began.0,
         ended.0,
         told.as_str(),
-        digest.as_str()
+        digest.as_str(),
+        *as_of,
+        marks,
+        *undoes
     ];
     write.run(sql, &row).await?;
     for (part, changes) in (0_i64..).zip(changes.chunks(IN_A_PART)) {

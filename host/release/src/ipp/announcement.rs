@@ -106,7 +106,7 @@ mod tests {
 
     fn queue(name: &str, sign_in: bool) -> Queue {
         let name = QueueName::new(name).unwrap();
-        Queue { name, hold: true, printer: None, allow: Vec::new(), sign_in }
+        Queue { name, hold: true, printer: None, allow: Vec::new(), sign_in, groups: Vec::new() }
     }
 
     fn serving() -> Serving {

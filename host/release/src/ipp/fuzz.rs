@@ -32,6 +32,7 @@ pub fn request(bytes: &[u8]) {
         printer: None,
         allow: Vec::new(),
         sign_in: false,
+        groups: Vec::new(),
     };
     let answer = match Call::check(&message) {
         Err(refusal) => Err(refusal),

@@ -170,7 +170,17 @@ async fn signed_in(
         .map_err(|()| (StatusCode::BAD_REQUEST, "the Authorization header cannot be read"))?;
     let Some(shown) = shown else { return Ok(None) };
     match sign_in::check(engine, client, &queue.name, &shown).await {
-        SignedIn::As(user) => Ok(Some(user)),
+        SignedIn::As(user) if queue.groups.is_empty() => Ok(Some(user)),
+        SignedIn::As(user) => match engine.store.is_member(&user, &queue.groups).await {
+            Ok(true) => Ok(Some(user)),
+            Ok(false) => {
+                Err((StatusCode::FORBIDDEN, "you may not print here: this queue is for members of other groups"))
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a user's groups cannot be read");
+                Err((StatusCode::SERVICE_UNAVAILABLE, "sign-ins cannot be checked now; come back later"))
+            }
+        },
         SignedIn::No => Err((StatusCode::UNAUTHORIZED, "this name and password do not fit")),
         SignedIn::Busy => Err((StatusCode::TOO_MANY_REQUESTS, "too many sign-ins from this address; come back later")),
         SignedIn::Broken => Err((StatusCode::SERVICE_UNAVAILABLE, "sign-ins cannot be checked now; come back later")),

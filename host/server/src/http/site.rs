@@ -8,7 +8,7 @@ use std::{
 use axum::{Json, extract::State};
 use cardinal_domain::{
     event::{EventBody, EventKind},
-    names::TraceId,
+    names::{TraceId, UserName},
     plan::{self, Change, Line},
     site::{Reader, Site},
 };
@@ -112,6 +112,13 @@ pub(super) async fn remove(
     known_kind(&kind)?;
     let name = folded(&kind, &name);
     change(&host, ApplyQuery { prune: true, ..query }, |current| {
+        let synced = current.user.iter().filter(|user| kind == "user" && user.name.as_str() == name);
+        let from = synced.filter_map(|user| Some(&user.origin.as_ref()?.source)).next();
+        if let Some(from) = from.filter(|from| current.source.iter().any(|source| source.name == **from)) {
+            return Err(ApiError::refused(format!(
+                "user {name} comes from source {from}: remove them there, then `cardinal sync now --remove`"
+            )));
+        }
         let mut whole = value(current)?;
         let entities = whole.get_mut(&kind).and_then(Value::as_array_mut);
         let before = entities.as_ref().map_or(0, |entities| entities.len());
@@ -193,7 +200,7 @@ fn check_readers(host: &Host, current: &Site, changes: &[Change]) -> Result<(), 
     if problems.is_empty() { Ok(()) } else { Err(ApiError::refused(problems.join("\n"))) }
 }
 
-const KINDS: [&str; 5] = ["user", "printer", "queue", "device", "reader"];
+const KINDS: [&str; 6] = ["source", "user", "printer", "queue", "device", "reader"];
 
 fn known_kind(kind: &str) -> Result<(), ApiError> {
     if KINDS.contains(&kind) {
@@ -203,9 +210,10 @@ fn known_kind(kind: &str) -> Result<(), ApiError> {
     }
 }
 
-/// User names do not tell upper case from lower.
+/// User names do not tell upper case from lower, nor one Unicode form from another.
 fn folded(kind: &str, name: &str) -> String {
-    if kind == "user" { name.to_lowercase() } else { name.to_owned() }
+    let as_user = || UserName::new(name).map_or_else(|_| name.to_owned(), String::from);
+    if kind == "user" { as_user() } else { name.to_owned() }
 }
 
 fn name_of(entity: &Value) -> &str {
@@ -224,6 +232,10 @@ async fn entities(host: &Host, kind: &str) -> Result<Vec<Value>, ApiError> {
     known_kind(kind)?;
     let mut stored = host.services.store.site().await?;
     // Left out, not starred: whoever sends back what was shown changes none of it.
+    for source in &mut stored.source {
+        source.password = None;
+        source.domain.values_mut().for_each(|domain| domain.password = None);
+    }
     for reader in &mut stored.reader {
         reader.token = None;
         for key in super::readers::secrets(host, reader) {
@@ -235,6 +247,7 @@ async fn entities(host: &Host, kind: &str) -> Result<Vec<Value>, ApiError> {
     // As secret as a password, and nobody's to look at; the export has it, to be able to restore.
     for entity in entities.iter_mut().filter_map(Value::as_object_mut) {
         entity.remove("password_hash");
+        entity.remove("pin");
     }
     Ok(entities)
 }

@@ -7,7 +7,7 @@ use cardinal_domain::{
     sync::{Change, Group},
     time::Timestamp,
 };
-use cardinal_store::{Store, StoreError, SyncExtras, SyncRun};
+use cardinal_store::{Store, StoreError, SyncRun};
 
 use crate::peer::{Peer, arrived, new_job, step};
 
@@ -16,6 +16,7 @@ on_both! {
     many_users_at_once
     a_plan_of_another_state_is_not_carried_out
     a_card_in_use_stops_all_of_it
+    where_reading_begins_next_is_known_once_a_plan_is_carried_out
     runs_are_kept_and_forgotten
 }
 
@@ -23,12 +24,15 @@ fn run() -> SyncRun {
     SyncRun {
         number: 0,
         kind: "now".into(),
-        outcome: "applied".into(),
+        outcome: "waits".into(),
         why: String::new(),
         began: Timestamp(1),
         ended: Timestamp(2),
         told: "{}".into(),
         digest: "d".into(),
+        as_of: 0,
+        marks: [("school".parse().unwrap(), "m1".to_owned())].into(),
+        undoes: None,
         undone_by: None,
     }
 }
@@ -70,9 +74,16 @@ async fn opened(peer: &Peer) -> Store {
     store
 }
 
+async fn kept(store: &Store, run: SyncRun, changes: &[Change]) -> SyncRun {
+    let number = store.keep_sync(&run, changes, Vec::new()).await.unwrap();
+    store.sync_runs(number + 1, 1).await.unwrap().pop().unwrap()
+}
+
 async fn apply(store: &Store, changes: &[Change]) -> i64 {
     let as_of = store.people().await.unwrap().as_of;
-    store.sync(as_of, changes, run(), &SyncExtras::default(), Vec::new()).await.unwrap().unwrap()
+    let run = kept(store, SyncRun { as_of, ..run() }, changes).await;
+    assert!(store.carry_out_sync(&run, changes, "{}", Vec::new()).await.unwrap());
+    run.number
 }
 
 async fn a_plan_is_carried_out_whole_and_taken_back(peer: &Peer) {
@@ -158,8 +169,8 @@ async fn a_plan_is_carried_out_whole_and_taken_back(peer: &Peer) {
         regroup("all staff", "staff"),
         members("staff", &[], &["eve"]),
     ];
-    let extras = SyncExtras { undoes: Some(number), ..SyncExtras::default() };
-    store.sync(after.as_of, &back, run(), &extras, Vec::new()).await.unwrap().unwrap();
+    let undo = kept(&store, SyncRun { as_of: after.as_of, undoes: Some(number), ..run() }, &back).await;
+    assert!(store.carry_out_sync(&undo, &back, "{}", Vec::new()).await.unwrap());
     let restored = store.people().await.unwrap();
     assert_eq!((&restored.users, &restored.groups), (&before.users, &before.groups));
     assert_eq!(store.sync_runs(i64::MAX, 10).await.unwrap()[1].undone_by, Some(number + 1));
@@ -189,8 +200,11 @@ async fn a_plan_of_another_state_is_not_carried_out(peer: &Peer) {
     let store = peer.open().await;
     let as_of = store.people().await.unwrap().as_of;
     store.apply(&[cardinal_domain::plan::Change::PutUser(user("bob", ""))], Vec::new()).await.unwrap();
-    let refused = store.sync(as_of, &[add(user("ada", ""))], run(), &SyncExtras::default(), Vec::new()).await;
-    assert_eq!(refused.unwrap(), None);
+    let changes = [add(user("ada", ""))];
+    let run = kept(&store, SyncRun { as_of, ..run() }, &changes).await;
+    assert!(!store.carry_out_sync(&run, &changes, "{}", Vec::new()).await.unwrap());
+    store.end_sync(run.number, "stale", "changed", Vec::new()).await.unwrap();
+    assert_eq!(store.sync_runs(i64::MAX, 1).await.unwrap()[0].outcome, "stale");
     let people = store.people().await.unwrap();
     assert_eq!((people.users.len(), people.as_of), (1, as_of + 1), "and nothing is counted for it");
 }
@@ -200,17 +214,33 @@ async fn a_card_in_use_stops_all_of_it(peer: &Peer) {
     apply(&store, &[add(user("ada", "11"))]).await;
     let as_of = store.people().await.unwrap().as_of;
     let changes = [add(user("bob", "22")), add(user("eve", "11"))];
-    let error = store.sync(as_of, &changes, run(), &SyncExtras::default(), Vec::new()).await.unwrap_err();
+    let run = kept(&store, SyncRun { as_of, ..run() }, &changes).await;
+    let error = store.carry_out_sync(&run, &changes, "{}", Vec::new()).await.unwrap_err();
     assert!(matches!(&error, StoreError::CardTaken { user } if user == "eve"), "{error}");
     assert_eq!(store.people().await.unwrap().users.len(), 1);
-    assert_eq!(store.sync_runs(i64::MAX, 10).await.unwrap().len(), 1);
+    assert_eq!(store.sync_runs(i64::MAX, 10).await.unwrap()[0].outcome, "waits");
+}
+
+async fn where_reading_begins_next_is_known_once_a_plan_is_carried_out(peer: &Peer) {
+    let store = peer.open().await;
+    let school = "school".parse().unwrap();
+    let source = serde_json::from_str(r#"{"name":"school","kind":"file","from":"x"}"#).unwrap();
+    let put = [cardinal_domain::plan::Change::PutSource(source)];
+    store.apply(&put, Vec::new()).await.unwrap();
+    assert_eq!(store.sync_mark(&school).await.unwrap(), None);
+    apply(&store, &[]).await;
+    assert_eq!(store.sync_mark(&school).await.unwrap().as_deref(), Some("m1"));
+    assert_eq!(store.setup().sources.len(), 1);
+    // Another configuration may mean another directory.
+    store.apply(&put, Vec::new()).await.unwrap();
+    assert_eq!(store.sync_mark(&school).await.unwrap(), None);
 }
 
 async fn runs_are_kept_and_forgotten(peer: &Peer) {
     let store = peer.open().await;
     for kind in ["test", "now", "nightly"] {
         let run = SyncRun { kind: kind.into(), outcome: "failed".into(), why: "away".into(), ..run() };
-        store.keep_sync(run, &[add(user("ada", ""))], Vec::new()).await.unwrap();
+        store.keep_sync(&run, &[add(user("ada", ""))], Vec::new()).await.unwrap();
     }
     let runs = store.sync_runs(3, 1).await.unwrap();
     assert_eq!((runs.len(), runs[0].number, runs[0].kind.as_str(), runs[0].why.as_str()), (1, 2, "now", "away"));
