@@ -50,14 +50,13 @@ impl Run {
     /// Runs the swap to its end, whatever that is.
     pub(super) async fn go(self) {
         let trace = TraceId::new();
-        let (to, from) = (self.to.label(), self.from());
-        let readers = lock(&self.view).readers;
+        let to = self.to.label();
+        let is_same = self.from.is_some() && self.way_back().is_none();
+        let from = if is_same { "another file".to_owned() } else { self.from() };
+        let (readers, tries) = (lock(&self.view).readers, self.canaries.len());
         let message = match &self.from {
+            Some(_) => format!("{to} is tried on {tries} of {readers} readers that run {from}"),
             None => format!("{readers} readers are to run {to}, because {from} is not run"),
-            Some(_) => {
-                let from = if self.way_back().is_some() { &from } else { "another file" };
-                format!("{to} is tried on {} of {readers} readers that run {from}", self.canaries.len())
-            }
         };
         self.tell(trace, EventKind::DriverSwap, message).await;
         let outcome = match self.try_it().await {
