@@ -1,6 +1,9 @@
 //! `cardinal driver replay` and `cardinal driver test`: traces run with a driver's file, without a host.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use cardinal_runtime::{
@@ -66,9 +69,9 @@ fn load(file: &Path) -> Result<Driver> {
 impl Replay {
     pub(super) fn run(self, as_json: bool) -> Result<()> {
         let path = self.trace.display();
-        let (text, expected) = folder::read(&self.trace).map_err(|failure| anyhow!("{failure}"))?;
+        let (text, expected) = folder::read(&self.trace).map_err(|failure| anyhow!(plain(&failure)))?;
         let driver = load(&self.driver)?;
-        let got = replay(&expected, &driver).with_context(|| format!("{path}"))?;
+        let got = replay(&expected, &driver).map_err(|error| anyhow!("{path}: {}", plain(&error)))?;
         let difference = Difference::first(&text, &expected, &got);
         let (steps, label) = (expected.steps.len(), driver.label());
         if as_json {
@@ -89,6 +92,11 @@ impl Replay {
         }
         bail!("{label} answers something else than {path} says, from line {} on", difference.line)
     }
+}
+
+/// An error in its lines: words of a trace or of a driver are in it, which must not steer the terminal.
+fn plain(error: &impl Display) -> String {
+    error.to_string().lines().map(output::plain).collect::<Vec<_>>().join("\n")
 }
 
 fn told(difference: &Difference) -> serde_json::Value {
@@ -136,7 +144,7 @@ impl Test {
             match &result {
                 Ok(_) => {}
                 Err(Failure::Differs { path, difference, .. }) => show(&path.display().to_string(), &label, difference),
-                Err(failure) => say!("         {failure}"),
+                Err(failure) => say!("         {}", plain(failure)),
             }
         }
         if as_json {
