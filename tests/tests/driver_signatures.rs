@@ -126,8 +126,12 @@ async fn what_its_publisher_is_no_longer_trusted_for_stops_and_says_so() {
     host.api().reader_until("r", "stopped", |reader| stopped(&reader.phase)).await;
     let told = host.api().events_of(EventKind::DriverRefused).await;
     assert!(told.last().unwrap().body.message.contains("test/hostile@1.2.0 is installed and not run"), "{told:?}");
-    host.cli_with(&["reader", "set", "r", "driver=test/hostile@1.3.0"]).await.ok();
+    // Its readers stand still, so nobody can try another version first; they are brought to it all the same.
+    let refused = host.cli("driver swap test/hostile --to 1.3.0 --canary r").await.refused();
+    assert!(refused.contains("was withdrawn") && refused.contains("leave --canary"), "{refused}");
+    host.cli("driver swap test/hostile --to 1.3.0").await.ok();
     host.api().online("r").await;
+    host.api().reader_until("r", "of the other version", |reader| reader.driver == "test/hostile@1.3.0").await;
     // Trusted again, as a rotation, it runs again.
     trust(&host, "test", &old_public, &[]).await.refused();
     let said = trust(&host, "test", &old_public, &["--rotate"]).await.ok();
@@ -265,4 +269,29 @@ async fn a_version_whose_publisher_is_withdrawn_while_it_is_tried_runs_nowhere_a
     host.api().reader_until("r", "back", back).await;
     let told = host.api().event(EventKind::DriverSwapBack).await.body.message;
     assert!(told.contains("may not run any more"), "{told}");
+}
+
+#[tokio::test]
+async fn a_file_that_was_replaced_while_it_ran_ends_with_the_trust_in_its_publisher() {
+    let (host, terminal) = tokio::join!(strict(), listening());
+    let ((old, old_public), (new, new_public)) = (keygen(&host, "old").await, keygen(&host, "new").await);
+    trust(&host, "test", &old_public, &[]).await.ok();
+    trust(&host, "test", &new_public, &["--rotate"]).await.ok();
+    let file = write(&host, "a.wasm", &hostile("1.2.0"));
+    sign(&host, &file, &old).await;
+    install(&host, &file, &[]).await.ok();
+    host.apply(&(folder_site() + &of_driver("test/hostile", "any", "r", terminal.address(), ""))).await;
+    terminal.is_connected().await;
+    let other = write(&host, "b.wasm", &with_another_summary(&hostile("1.2.0")));
+    sign(&host, &other, &new).await;
+    install(&host, &other, &["--replace"]).await.ok();
+    assert_eq!(terminal.record().connections(), 1, "a session keeps its file");
+    let publishers: Vec<Value> = host.cli("driver trust list --json").await.json();
+    let key = publishers[0]["key_id"].as_str().unwrap();
+    host.cli_with(&["driver", "trust", "test", "--withdraw", key]).await.ok();
+    terminal.was_connected(2).await;
+    host.api().online("r").await;
+    // Said once more, it ends nothing that may run.
+    host.cli_with(&["driver", "trust", "test", "--withdraw", key]).await.ok();
+    assert_eq!(terminal.record().connections(), 2);
 }

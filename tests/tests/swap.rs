@@ -9,7 +9,7 @@ use cardinal_tests::{
     host::Host,
     program,
     site::{SIGNS, folder_site, of_driver, reader},
-    terminal::{Terminal as _, listening},
+    terminal::{Terminal as _, at, listening},
     versions::altered,
     wait,
 };
@@ -179,6 +179,67 @@ async fn a_driver_that_gives_its_state_away_at_no_time_takes_the_version_with_it
     first.was_connected(3).await;
     runs(&host, "a", "test/hostile@1.1.0").await;
     assert_eq!(second.record().connections(), 1);
+}
+
+#[tokio::test]
+async fn a_reader_that_is_away_comes_back_to_the_version_that_is_chosen_by_then() {
+    let (host, [first, second]) = hostile(&[("1.0.0", "1.1.0")]).await;
+    let (at_first, at_second) = (first.address(), second.address());
+    let connecting = async |name: &str| {
+        host.api().reader_until(name, "away", |reader| reader.phase == "connecting").await;
+    };
+    // It goes away while it tries the version, and nobody tried it to the end: it is taken back.
+    host.cli("driver swap test/hostile --to 1.1.0 --canary b --for 2s --no-wait").await.ok();
+    runs(&host, "b", "test/hostile@1.1.0").await;
+    drop(second);
+    connecting("b").await;
+    let back = host.api().event(EventKind::DriverSwapBack).await.body.message;
+    assert!(back.contains("none of the readers that were to try it runs it"), "{back}");
+    let second = at(at_second).await;
+    second.is_connected().await;
+    host.api().online("b").await;
+    runs(&host, "b", "test/hostile@1.0.0").await;
+    // It is away while the others go on in another version.
+    drop(first);
+    connecting("a").await;
+    let said = host.cli("driver swap test/hostile --to 1.1.0").await.ok();
+    assert!(said.contains("1 readers are not connected"), "{said}");
+    let first = at(at_first).await;
+    first.is_connected().await;
+    host.api().online("a").await;
+    runs(&host, "a", "test/hostile@1.1.0").await;
+}
+
+#[tokio::test]
+async fn a_reader_that_is_given_a_version_of_its_own_meanwhile_is_left_alone() {
+    let (host, [first, second]) = hostile(&[("1.0.0", "1.1.0")]).await;
+    host.cli("driver swap test/hostile --to 1.1.0 --canary b --for 1h --no-wait").await.ok();
+    runs(&host, "b", "test/hostile@1.1.0").await;
+    for version in ["test/hostile@1.0.0", "test/hostile@1.1.0"] {
+        let both = host.cli(&format!("driver remove {version}")).await.refused();
+        assert!(both.contains("under way"), "{both}");
+    }
+    host.cli("reader set b driver=test/hostile@1.1.0").await.ok();
+    second.was_connected(2).await;
+    host.api().online("b").await;
+    host.cli("driver swap test/hostile --call-off").await.ok();
+    host.api().event(EventKind::DriverSwapBack).await;
+    runs(&host, "b", "test/hostile@1.1.0").await;
+    assert_eq!((first.record().connections(), second.record().connections()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_reader_that_is_added_meanwhile_and_does_not_fit_is_told_before_the_version_is_chosen() {
+    let (host, tries, added) = tokio::join!(host(), listening(), listening());
+    host.apply(&(folder_site() + &reader("r", tries.address(), ""))).await;
+    tries.is_connected().await;
+    install_generic(&host, &[(OURS, NEXT), ("on_unknown_card", "on_unknown_cord")]).await;
+    host.cli(&format!("driver swap cardinal/generic --to {NEXT} --canary r --for 2s --no-wait")).await.ok();
+    host.apply(&reader("added", added.address(), SIGNS)).await;
+    let back = host.api().event(EventKind::DriverSwapBack).await.body.message;
+    assert!(back.contains("added:") && back.contains("on_unknown_card"), "{back}");
+    runs(&host, "r", &format!("cardinal/generic@{OURS}")).await;
+    added.shows_and_hears("4711", "[nothing]").await;
 }
 
 /// Readers that show cards during the swaps.

@@ -100,9 +100,9 @@ async fn a_driver_that_fails_again_and_again_is_tried_more_and_more_slowly() {
 #[tokio::test]
 async fn a_driver_that_fails_too_often_is_quarantined_on_that_reader_until_it_is_freed() {
     let (host, good, bad) = good_and_bad("").await;
-    for _ in 0..4 {
+    for deed in ["trap", "lie", "trap", "lie"] {
         let connections = bad.record().connections();
-        bad.send(b"trap").await.unwrap();
+        bad.send(deed.as_bytes()).await.unwrap();
         bad.was_connected(connections + 1).await;
     }
     assert_eq!(host.api().events_of(EventKind::DriverQuarantined).await.len(), 0);
@@ -124,4 +124,20 @@ async fn a_driver_that_fails_too_often_is_quarantined_on_that_reader_until_it_is
     let free = host.cli("reader free bad").await.refused();
     assert!(free.contains("no driver is quarantined"), "{free}");
     assert_eq!(good.record().connections(), 1);
+}
+
+#[tokio::test]
+async fn a_driver_that_fails_when_it_is_told_of_the_end_is_quarantined_like_any_other() {
+    let (host, _good, bad) = good_and_bad("").await;
+    for times in 1..=5 {
+        bad.was_connected(times).await;
+        host.api().reader_until("bad", "connected", |reader| reader.connects >= times as u64).await;
+        bad.send(b"last trap").await.unwrap();
+        bad.drop_connection();
+        host.api()
+            .reader_until("bad", "over", |reader| reader.phase != "online" || reader.connects > times as u64)
+            .await;
+    }
+    host.api().event(EventKind::DriverQuarantined).await;
+    assert_eq!(host.api().events_of(EventKind::DriverTrapped).await.len(), 5, "each is told once");
 }

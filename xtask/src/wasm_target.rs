@@ -1,5 +1,7 @@
 //! A compiler for drivers on this machine: found, or installed from Debian's packages, or asked for.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use cardinal_build::{DEBIAN_PACKAGES, DEBIAN_RUSTC, RUSTUP_COMMAND, TARGET, Version, WasmTarget};
 
@@ -9,7 +11,7 @@ use crate::apt;
 /// takes. Fails with what the person has to do.
 pub(crate) fn find(needed: &str) -> Result<WasmTarget> {
     let needed = Version::parse(needed).with_context(|| format!("{needed:?} is not a compiler's version"))?;
-    if let Some(way) = WasmTarget::find(needed)? {
+    if let Some(way) = WasmTarget::find(needed, Path::new("."))? {
         return Ok(way);
     }
     if !apt::available() {
@@ -20,7 +22,7 @@ pub(crate) fn find(needed: &str) -> Result<WasmTarget> {
             "the drivers need a compiler for {TARGET}; where rustup reaches its servers, `{RUSTUP_COMMAND}` is enough"
         )
     })?;
-    WasmTarget::find(needed)?.with_context(|| {
+    WasmTarget::find(needed, Path::new("."))?.with_context(|| {
         let packages = DEBIAN_PACKAGES.join(" and ");
         format!("{packages} are installed, but {DEBIAN_RUSTC} and its sources in /usr/src are not of one version; run:\n    {RUSTUP_COMMAND}")
     })

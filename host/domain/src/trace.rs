@@ -56,6 +56,9 @@ use crate::{
 pub use parse::TraceError;
 pub use print::output_line;
 
+/// The most steps of a trace: hours of a reader that floods its host, and as much as a desk can run.
+pub const MOST_STEPS: usize = 1_000_000;
+
 /// A driver session: what it was opened with, what happened, what was answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trace {

@@ -126,7 +126,7 @@ impl Export {
         engine: &EngineOptions,
     ) -> SessionError {
         let export = self.name;
-        let backtrace = error.backtrace();
+        let (backtrace, was_called) = (error.backtrace(), !matches!(error, CallError::Instance(_)));
         let bound = |name: &'static str, detail: String| SessionError::Bound {
             name,
             limit: bounds.get(name).or_else(|| engine.get(name)).unwrap_or_default(),
@@ -143,7 +143,7 @@ impl Export {
             CallError::Outputs(TooMuch::Bytes(bytes)) => {
                 return bound("output_bytes_per_call", format!("it gave outputs of {bytes} bytes or more"));
             }
-            CallError::Wasm(error) => error,
+            CallError::Instance(error) | CallError::Wasm(error) => error,
         };
         if let Some((name, detail)) = store.data_mut().refused.take() {
             return bound(name, detail);
@@ -174,6 +174,8 @@ impl Export {
         }
         match backtrace {
             Some(backtrace) => SessionError::Trap { export, reason, backtrace },
+            // It returned what is no value of its type: text that is not UTF-8, a list beyond its memory.
+            None if was_called => SessionError::Contract { export, detail: reason },
             None => SessionError::Host { export, detail: reason },
         }
     }
@@ -182,7 +184,7 @@ impl Export {
 impl CallError {
     /// Where the driver's code was; none: it was not running.
     fn backtrace(&self) -> Option<String> {
-        let Self::Wasm(error) = self else { return None };
+        let (Self::Instance(error) | Self::Wasm(error)) = self else { return None };
         error.downcast_ref::<WasmBacktrace>().map(|backtrace| shown(&backtrace.to_string(), BACKTRACE))
     }
 }

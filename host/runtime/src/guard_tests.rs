@@ -25,7 +25,7 @@ fn bench() -> Bench {
 
 impl Bench {
     fn failed(&self, store: &mut Store<Guard>, error: wasmtime::Error) -> SessionError {
-        OPEN.failed(CallError::Wasm(error), store, &self.bounds, &self.options)
+        OPEN.failed(CallError::Instance(error), store, &self.bounds, &self.options)
     }
 
     fn store(&self) -> Store<Guard> {

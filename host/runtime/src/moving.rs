@@ -8,7 +8,7 @@
 //! Both are for quiet points alone ([`crate::Accounts::quiet`]). The session's books stay with it; the driver that is told
 //! `resumed` may answer like to any input.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use cardinal_domain::driver::{Context, Id, Input, Millis, Output};
 use tokio::sync::OwnedSemaphorePermit;
@@ -22,11 +22,14 @@ use crate::{
     session::{Live, State, lost_in, refused},
 };
 
+/// How long a session that sleeps waits for room when it is to go on in another version.
+const ROOM: Duration = Duration::from_secs(1);
+
 /// Why a session does not run another version.
 #[derive(Debug, thiserror::Error)]
 pub enum MoveError {
-    /// Its driver gives its state away at no time, or not now; the session goes on.
-    #[error("its driver cannot be saved now")]
+    /// Its driver gives its state away at no time, or not now; or the host is full. The session goes on.
+    #[error("its driver cannot be saved now, or the host is full")]
     NotNow,
     /// The other version failed or refused the state; the session goes on in the one that it ran before.
     #[error("the other version cannot go on with it: {0}")]
@@ -97,7 +100,9 @@ impl DriverSession {
     ) -> Result<Vec<Output>, MoveError> {
         let closed = |_| MoveError::Kept(SessionError::Ended);
         let (saved, permit) = if let State::Asleep(saved) = &self.state {
-            (saved.to_vec(), driver.permits().clone().acquire_owned().await.map_err(closed)?)
+            // Its reader is not read meanwhile, so not for long; it can be asked again.
+            let permit = tokio::time::timeout(ROOM, driver.permits().clone().acquire_owned()).await;
+            (saved.to_vec(), permit.map_err(|_| MoveError::NotNow)?.map_err(closed)?)
         } else {
             // First: without room nothing is begun, and the driver that runs is not called in vain.
             let permit = driver.moves().clone().acquire_owned().await.map_err(closed)?;

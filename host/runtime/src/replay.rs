@@ -84,7 +84,17 @@ pub enum ReplayError {
 /// A trace that is not for this driver, or a driver that breaks when it is opened.
 pub fn replay(trace: &Trace, subject: &dyn Subject) -> Result<Trace, ReplayError> {
     let mut context = context(trace, subject)?;
-    let mut answered = Trace { refused: None, steps: Vec::new(), ..trace.clone() };
+    let mut answered = Trace {
+        driver: trace.driver.clone(),
+        mode: trace.mode.clone(),
+        transport: trace.transport.clone(),
+        settings: trace.settings.clone(),
+        callback: trace.callback.clone(),
+        memory: trace.memory.clone(),
+        saved: trace.saved.clone(),
+        refused: None,
+        steps: Vec::new(),
+    };
     let mut session = match subject.open(context.clone()) {
         Ok(session) => session,
         Err(Stop::Fault(fault)) => {
@@ -120,7 +130,21 @@ fn take(session: &mut dyn Session, context: &mut Context, step: &Step) -> Result
             }
         },
     };
-    session.handle(step.at, input).map(Outcome::Outputs)
+    let outputs = session.handle(step.at, input)?;
+    for output in &outputs {
+        if let Output::Remember(key, bytes) = output {
+            remember(&mut context.memory, key, bytes);
+        }
+    }
+    Ok(Outcome::Outputs(outputs))
+}
+
+/// What a host tells the driver again when it opens the session anew: the newest of each key, empty ones forgotten.
+fn remember(memory: &mut Vec<(String, Vec<u8>)>, key: &str, bytes: &[u8]) {
+    memory.retain(|(known, _)| known != key);
+    if !bytes.is_empty() {
+        memory.push((key.to_owned(), bytes.to_vec()));
+    }
 }
 
 /// What the session is opened with: the trace's settings, checked against the mode and filled in as a host does.
@@ -130,7 +154,7 @@ fn context(trace: &Trace, subject: &dyn Subject) -> Result<Context, ReplayError>
     if let Some(driver) = &trace.driver
         && *driver != manifest.id()
     {
-        return unfit(format!("it is for {driver}, this is {}", manifest.id()));
+        return unfit(format!("it is for {driver:?}, this is {:?}", manifest.id()));
     }
     let Some(mode) = manifest.mode(&trace.mode) else {
         let modes: Vec<_> = manifest.modes.iter().map(|mode| mode.id.as_str()).collect();

@@ -1,9 +1,9 @@
 //! Files and folders for this user alone.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    fs::{self, DirBuilder, File, Permissions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -38,21 +38,14 @@ pub fn private_folder(path: &Path) -> Result<()> {
 /// # Errors
 /// It cannot be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let part = path.with_extension("part");
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&part, path)
-    };
-    if let Err(error) = write() {
-        // A full disk is no place for half a file.
-        let _ = fs::remove_file(&part);
-        return Err(error);
-    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Under a name of its own until it is whole, with rights from the start. On an error nothing is left of it.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
     // The name, too, must be on disk before anybody relies on it.
-    let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-    folder.map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -80,5 +73,16 @@ mod tests {
         assert_eq!((rights(&inner), rights(&inner.join("key"))), (0o700, 0o600));
         assert_eq!(fs::read(inner.join("key")).unwrap(), b"two");
         assert_eq!(fs::read_dir(&inner).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_neighbour_is_left_alone_and_lends_no_rights() {
+        let folder = tempfile::tempdir().unwrap();
+        let (neighbour, path) = (folder.path().join("lost.part"), folder.path().join("lost.trace"));
+        fs::write(&neighbour, b"mine").unwrap();
+        fs::set_permissions(&neighbour, Permissions::from_mode(0o644)).unwrap();
+        write_private(&path, b"4711").unwrap();
+        assert_eq!(fs::read(&neighbour).unwrap(), b"mine");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

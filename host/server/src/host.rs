@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -49,8 +49,6 @@ pub struct Host {
     pub services: Arc<Services>,
     pub sessions: Sessions,
     pub swaps: Swaps,
-    /// When this process began to work.
-    pub started: Instant,
     pub token: OwnerToken,
     /// One change of the site at a time: a plan holds only for the site it was made from.
     pub applying: tokio::sync::Mutex<()>,
@@ -254,7 +252,6 @@ async fn start(config: Config, tls: Arc<Tls>, ports: Ports, bases: Bases) -> Res
         sessions: Sessions::new(Arc::clone(&services)),
         services,
         swaps: Swaps::default(),
-        started: Instant::now(),
         token,
         applying: tokio::sync::Mutex::default(),
         stopping: CancellationToken::new(),

@@ -48,15 +48,16 @@ pub struct Debian {
 }
 
 impl WasmTarget {
-    /// Finds a way that can build code of `needed` (a manifest's `rust-version`). None: this machine has none.
+    /// Finds a way that can build code of `needed` (a manifest's `rust-version`) in this folder: the active compiler is the
+    /// one that is active there. None: this machine has none.
     ///
     /// # Errors
     /// The active compiler cannot be asked, or there is a compiler and no linker.
-    pub fn find(needed: Version) -> Result<Option<Self>, BuildError> {
-        if installed()? {
+    pub fn find(needed: Version, folder: &Path) -> Result<Option<Self>, BuildError> {
+        if installed(folder)? {
             return Ok(Some(Self::Installed));
         }
-        Ok(Debian::find(needed)?.map(Self::Debian))
+        Ok(Debian::find(needed, folder)?.map(Self::Debian))
     }
 
     /// Gives a call of `cargo build` what this way needs.
@@ -94,7 +95,7 @@ impl fmt::Display for WasmTarget {
 
 impl Debian {
     /// Debian's compiler, if it is here, new enough, and with sources of its own version.
-    fn find(needed: Version) -> Result<Option<Self>, BuildError> {
+    fn find(needed: Version, folder: &Path) -> Result<Option<Self>, BuildError> {
         if !Path::new(DEBIAN_RUSTC).exists() {
             return Ok(None);
         }
@@ -102,39 +103,41 @@ impl Debian {
         if version < needed {
             return Ok(None);
         }
-        let folder = format!("rustc-{version}");
+        let name = format!("rustc-{version}");
         let linked = fs::canonicalize(DEBIAN_SOURCES).ok();
-        let library = if linked.is_some_and(|found| found.ends_with(&folder) && has_library(&found)) {
+        let library = if linked.is_some_and(|found| found.ends_with(&name) && has_library(&found)) {
             None
         } else {
-            let sources = Path::new("/usr/src").join(&folder);
+            let sources = Path::new("/usr/src").join(&name);
             if !has_library(&sources) {
                 return Ok(None);
             }
             Some(sources.join("library"))
         };
-        Ok(Some(Self { version, library, linker: linker()? }))
+        Ok(Some(Self { version, library, linker: linker(folder)? }))
     }
 }
 
 /// Whether the active compiler has the target's standard library.
-fn installed() -> Result<bool, BuildError> {
-    let mut rustc = active_rustc();
+fn installed(folder: &Path) -> Result<bool, BuildError> {
+    let mut rustc = active_rustc(folder);
     rustc.args(["--print", "target-libdir", "--target", TARGET]);
-    let folder = output(&mut rustc)?;
-    let Ok(entries) = fs::read_dir(folder.trim()) else { return Ok(false) };
+    let library = output(&mut rustc)?;
+    let Ok(entries) = fs::read_dir(library.trim()) else { return Ok(false) };
     Ok(entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
 }
 
-/// The compiler that cargo uses here.
-fn active_rustc() -> Command {
-    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+/// The compiler that cargo uses in this folder, where a `rust-toolchain.toml` may name one.
+fn active_rustc(folder: &Path) -> Command {
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc.current_dir(folder);
+    rustc
 }
 
 /// rustup's compilers bring a linker for wasm; other ones leave it to the system.
-fn linker() -> Result<PathBuf, BuildError> {
-    let sysroot = output(active_rustc().args(["--print", "sysroot"]))?;
-    let verbose = output(active_rustc().arg("-vV"))?;
+fn linker(folder: &Path) -> Result<PathBuf, BuildError> {
+    let sysroot = output(active_rustc(folder).args(["--print", "sysroot"]))?;
+    let verbose = output(active_rustc(folder).arg("-vV"))?;
     let host = verbose.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
     let bundled = Path::new(sysroot.trim()).join("lib/rustlib").join(host).join("bin/rust-lld");
     if bundled.is_file() {

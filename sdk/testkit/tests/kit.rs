@@ -11,10 +11,12 @@ use cardinal_testkit::{
 };
 use proptest::prelude::*;
 
-/// Every line is a card with a prefix; `save` works between lines only; a `!` is a fault.
+/// Every line is a card with a prefix; `save` works between lines only; a `!` is a fault; `=` and what follows is
+/// remembered, and told on `resumed`.
 struct Toy {
     prefix: String,
     line: Vec<u8>,
+    mark: Option<Vec<u8>>,
 }
 
 impl Driver for Toy {
@@ -28,11 +30,23 @@ impl Driver for Toy {
 
     fn open(context: Context) -> Result<Self, Fault> {
         let prefix = Settings::of(&context).text("prefix")?.to_owned();
-        if prefix.is_empty() { Err(Fault::new("bad", "no prefix")) } else { Ok(Self { prefix, line: Vec::new() }) }
+        let mark = context.memory.into_iter().find(|(key, _)| key == "mark").map(|(_, bytes)| bytes);
+        if prefix.is_empty() {
+            Err(Fault::new("bad", "no prefix"))
+        } else {
+            Ok(Self { prefix, line: Vec::new(), mark })
+        }
     }
 
     fn handle(&mut self, _: Millis, input: Input, out: &mut Outputs) -> Result<(), Fault> {
+        if let (Input::Resumed, Some(mark)) = (&input, &self.mark) {
+            out.log("info", String::from_utf8_lossy(mark));
+        }
         let Input::Received(bytes) = input else { return Ok(()) };
+        if let Some(mark) = bytes.strip_prefix(b"=") {
+            out.remember("mark", mark);
+            return Ok(());
+        }
         for byte in bytes {
             match byte {
                 b'!' => return Err(Fault::new("shouted", "no need to shout")),
@@ -114,7 +128,7 @@ fn blessing_writes_what_differs_and_leaves_the_rest() {
 #[test]
 fn a_trace_for_another_driver_is_refused() {
     let unfit = |from: &str, to: &str| check_text(&RIGHT.replace(from, to), false).0.unwrap_err();
-    assert!(unfit("test/toy", "test/other").contains("it is for test/other, this is test/toy"));
+    assert!(unfit("test/toy", "test/other").contains("it is for \"test/other\", this is \"test/toy\""));
     assert!(unfit("mode toy", "mode boy").contains("there is no mode \"boy\"; there are: toy"));
     assert!(unfit("transport dial", "transport http").contains("mode \"toy\" has no transport \"http\""));
     assert!(unfit("mode toy", "mode toy\nsetting prefx = 'A'").contains("did you mean \"prefix\"?"));
@@ -133,6 +147,34 @@ fn a_broken_driver_is_told_and_never_blessed() {
         assert_eq!(after, text);
     }
     assert_eq!(check_text(&format!("{text}  ! broken 'so it is'\n"), false).0, Ok(()));
+}
+
+#[test]
+fn a_session_that_ends_too_early_is_not_blessed_whatever_differs_before() {
+    let text = "mode toy\ntransport dial\n@0 received \"1\\n\"\n@1 received \"END\"\n@2 received \"2\"\n";
+    for end in ["?", "!"] {
+        let text = text.replace("END", end);
+        let (result, after) = check_text(&text, true);
+        assert!(result.unwrap_err().contains("got:      > card 1"), "the first difference is told");
+        assert_eq!(after, text);
+    }
+}
+
+#[test]
+fn what_was_remembered_is_told_to_the_instance_that_goes_on() {
+    let text = r#"mode toy
+transport dial
+memory "mark" "old"
+
+@0 received "=new"
+  > remember "mark" "new"
+@1 save
+  > log info "new"
+@2 received "="
+  > remember "mark" ""
+@3 save
+"#;
+    assert_eq!(check_text(text, false).0, Ok(()));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Event, Outcome, Step, Trace};
+use super::{Event, MOST_STEPS, Outcome, Step, Trace};
 use crate::{
     bytes_text,
     driver::{
@@ -22,6 +22,8 @@ pub struct TraceError {
     pub message: String,
 }
 
+/// How much of a message is told: it repeats the line, which may be any rubbish.
+const LONGEST_MESSAGE: usize = 300;
 /// Bytes of randomness that `connected` brings where a trace gives none.
 pub(super) const NO_RANDOMNESS: [u8; 32] = [0; 32];
 
@@ -29,7 +31,10 @@ pub(super) fn trace(text: &str) -> Result<Trace, TraceError> {
     let mut trace = Trace::default();
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
-        read_line(&mut trace, number, line.trim()).map_err(|message| TraceError { line: number, message })?;
+        read_line(&mut trace, number, line.trim()).map_err(|message| {
+            let plain = message.chars().map(|c| if c.is_control() { ' ' } else { c });
+            TraceError { line: number, message: plain.take(LONGEST_MESSAGE).collect() }
+        })?;
     }
     let missing = |what: &str| TraceError { line: 1, message: format!("the trace has no line `{what} …`") };
     if trace.mode.is_empty() {
@@ -48,6 +53,9 @@ fn read_line(trace: &mut Trace, number: usize, line: &str) -> Result<(), String>
     if let Some(rest) = line.strip_prefix('@') {
         if trace.refused.is_some() || trace.steps.last().is_some_and(|step| step.outcome.is_end()) {
             return Err("nothing can happen after a fault: the session is over".to_owned());
+        }
+        if trace.steps.len() >= MOST_STEPS {
+            return Err(format!("a trace may have {MOST_STEPS} steps"));
         }
         let step = Tokens(rest).finish(|tokens| step(number, tokens))?;
         if trace.steps.last().is_some_and(|last| last.at > step.at) {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     bytes_text,
     driver::{CardRead, Fault, Fetch, Input, Output, Pair, Response},
-    settings::{SettingValue, Settings},
+    settings::SettingValue,
 };
 
 /// An output as it stands after the `> ` of a trace. In clear: never for a log.
@@ -41,7 +41,7 @@ impl fmt::Display for Trace {
         }
         writeln!(f, "mode {}\ntransport {}", word(&self.mode), word(&self.transport))?;
         for (key, value) in &self.settings {
-            writeln!(f, "setting {}", setting(key, value).ok_or(fmt::Error)?)?;
+            writeln!(f, "setting {} = {}", toml_key(key), toml_value(value))?;
         }
         if let Some(callback) = &self.callback {
             writeln!(f, "callback {}", quoted(callback.as_bytes()))?;
@@ -185,8 +185,30 @@ fn quoted(bytes: &[u8]) -> String {
     }
 }
 
-/// `key = value` as TOML has it, on one line.
-fn setting(key: &str, value: &SettingValue) -> Option<String> {
-    let line = toml::to_string(&Settings::from([(key.to_owned(), value.clone())])).ok()?;
-    Some(line.trim_end().to_owned())
+/// Bare where TOML has it so, else quoted.
+fn toml_key(key: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !key.is_empty() && key.chars().all(is_bare) { key.to_owned() } else { toml_text(key) }
+}
+
+/// A value as TOML has it, on one line whatever is in it: a trace is read line by line.
+fn toml_value(value: &SettingValue) -> String {
+    match value {
+        SettingValue::Boolean(value) => value.to_string(),
+        SettingValue::Integer(value) => value.to_string(),
+        SettingValue::Text(text) => toml_text(text),
+        SettingValue::List(values) => {
+            format!("[{}]", values.iter().map(toml_value).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+fn toml_text(text: &str) -> String {
+    let escaped = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        '\n' => "\\n".to_owned(),
+        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(escaped).collect::<String>())
 }

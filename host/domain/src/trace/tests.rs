@@ -119,8 +119,32 @@ fn a_context_comes_back_from_its_trace() {
     assert_eq!(text, "driver acme/x\nmode m\ntransport dial\nsetting a = \"1\"\nsetting b = [\"2\", \"3\", \"4\"]\n");
 }
 
+#[test]
+fn a_setting_stands_on_one_line_whatever_is_in_it() {
+    let settings = [("banner", SettingValue::Text("a \"b\"\nc\\\x1b".to_owned()))];
+    let mut trace = Trace::parse("mode m\ntransport dial").unwrap();
+    trace.settings = settings.map(|(key, value)| (key.to_owned(), value)).into();
+    assert_eq!(trace.to_string(), "mode m\ntransport dial\nsetting banner = \"a \\\"b\\\"\\nc\\\\\\u001b\"\n");
+    assert_eq!(Trace::parse(&trace.to_string()), Ok(trace));
+}
+
+#[test]
+fn an_error_repeats_no_control_characters_and_is_not_endless() {
+    let error = |line: &str| Trace::parse(line).unwrap_err().to_string();
+    assert!(!error("mode m \x1b[2J").contains('\x1b'));
+    assert!(error(&format!("mode m {}", "y".repeat(100_000))).chars().count() < 400);
+}
+
+#[test]
+fn a_trace_has_no_end_of_steps() {
+    let text = "mode m\ntransport dial\n".to_owned() + &"@0 save\n".repeat(MOST_STEPS + 1);
+    let error = Trace::parse(&text).unwrap_err();
+    assert_eq!((error.line, error.message), (MOST_STEPS + 3, format!("a trace may have {MOST_STEPS} steps")));
+}
+
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof!["[a-z]{0,6}", "[ -~]{0,8}", any::<String>()]
+    // The third is all that must be escaped somewhere, control characters among it.
+    prop_oneof!["[a-z]{0,6}", "[ -~]{0,8}", "[\\x00-\\x1f\\x7f-\\x9f\"'\\\\#=\u{2028}a]{0,6}", any::<String>()]
 }
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {

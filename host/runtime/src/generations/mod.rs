@@ -31,7 +31,9 @@ pub(crate) enum Instance {
 /// How a call into a driver went wrong.
 #[derive(Debug)]
 pub(crate) enum CallError {
-    /// A trap, a crossed bound, or a failure to instantiate.
+    /// There was no instance to call: a bound, a trap in its start, or the host could not make one.
+    Instance(wasmtime::Error),
+    /// A trap, a crossed bound, or an answer that cannot be read.
     Wasm(wasmtime::Error),
     /// The driver's own words.
     Fault(Fault),

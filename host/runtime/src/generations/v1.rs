@@ -35,12 +35,12 @@ impl Prepared {
     }
 
     pub(super) fn describe(&self, store: &mut Store<Guard>) -> Result<Manifest, CallError> {
-        let driver = self.0.instantiate(&mut *store)?;
+        let driver = self.0.instantiate(&mut *store).map_err(CallError::Instance)?;
         manifest(driver.cardinal_reader_driver().call_describe(store)?)
     }
 
     pub(super) fn open(&self, store: &mut Store<Guard>, context: Context) -> Result<Instance, CallError> {
-        let driver = self.0.instantiate(&mut *store)?;
+        let driver = self.0.instantiate(&mut *store).map_err(CallError::Instance)?;
         let session = driver
             .cardinal_reader_driver()
             .session()

@@ -101,6 +101,7 @@ fn a_broken_contract_is_told_from_a_crossed_bound() {
         ("dial", "bits 9", "9 bits in 1 bytes"),
         ("dial", "blank-card", "neither number nor bits"),
         ("dial", "long-log 4001", "more than 4000 characters"),
+        ("dial", "lie", "utf-8"),
         ("dial", "level", "\"loud\""),
         ("dial", "health", "\"poorly\""),
         ("http", "header", "control character"),

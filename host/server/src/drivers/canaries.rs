@@ -38,13 +38,13 @@ impl Drivers {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn find_for(&self, spec: &Reader) -> Result<Driver, String> {
-        let canary = self.canaries.get(spec).filter(|driver| self.may_run(driver));
+        let canary = self.canaries.get(spec).filter(|driver| self.may_run(driver.digest()));
         canary.map_or_else(|| self.find(&spec.driver), Ok)
     }
 
-    /// Whether this very file is installed and may run still: its publisher may have been withdrawn meanwhile.
-    pub fn may_run(&self, driver: &Driver) -> bool {
-        let (id, version) = (driver.manifest().id(), &driver.manifest().version);
-        self.version(&id, version).is_some_and(|installed| installed.digest() == driver.digest())
+    /// Whether the file with this digest is installed and may run still: it may have been replaced or removed meanwhile, or
+    /// its publisher withdrawn.
+    pub fn may_run(&self, digest: &str) -> bool {
+        self.read().all().any(|ready| ready.driver.digest() == digest)
     }
 }

@@ -59,7 +59,8 @@ impl Drivers {
             ));
         }
         if let Some(same) = same.filter(|same| same.withdrawn.is_none()) {
-            return Ok(((*same).clone(), Vec::new()));
+            // An earlier attempt may have come no further than the store.
+            return Ok(((*same).clone(), self.review(vendor).await?));
         }
         if let Some(first) = of_vendor.first().filter(|_| !rotation) {
             return refused(format!(
@@ -91,15 +92,15 @@ impl Drivers {
         let _changing = self.changing.lock().await;
         let publishers = self.publishers();
         let found = publishers.into_iter().find(|of| of.vendor == vendor && of.key_id == key.to_string());
-        let Some(publisher) = found else {
+        let Some(mut publisher) = found else {
             return Err(DriverError::NoPublisher { vendor: vendor.to_owned(), key });
         };
-        if publisher.withdrawn.is_some() {
-            return Ok((publisher, Vec::new()));
+        // Reviewed in any case: an earlier attempt may have come no further than the store.
+        if publisher.withdrawn.is_none() {
+            publisher.withdrawn = Some(Timestamp::now());
+            let message = format!("key {key} is not trusted any more for the drivers of {vendor}");
+            self.put_publisher(&publisher, EventKind::PublisherWithdrawn, message).await?;
         }
-        let publisher = Publisher { withdrawn: Some(Timestamp::now()), ..publisher };
-        let message = format!("key {key} is not trusted any more for the drivers of {vendor}");
-        self.put_publisher(&publisher, EventKind::PublisherWithdrawn, message).await?;
         let changed = self.review(vendor).await?;
         Ok((publisher, changed))
     }

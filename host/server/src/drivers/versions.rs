@@ -59,6 +59,11 @@ impl<D: Clone> Versions<D> {
         self.choices.get(id).cloned().or_else(newest)
     }
 
+    /// What runs the versions that may run.
+    pub fn all(&self) -> impl Iterator<Item = &D> {
+        self.of.values().flat_map(BTreeMap::values).filter_map(|state| state.as_ref().ok())
+    }
+
     /// How a version is: none where it is not installed, else what runs it, or why it is not run.
     pub fn state(&self, id: &str, version: &str) -> Option<&Result<D, String>> {
         self.of.get(id)?.get(&number(version))
@@ -93,7 +98,8 @@ pub fn number(text: &str) -> Number {
     let mut parts = text.split('.').map(|part| part.parse().unwrap_or(u64::MAX));
     let mut part = || parts.next().unwrap_or(u64::MAX);
     let number = (part(), part(), part());
-    if parts.next().is_some() { (u64::MAX, u64::MAX, u64::MAX) } else { number }
+    // There is one way to write a version: what is compared as text elsewhere must not be two.
+    if self::text(number) == text { number } else { (u64::MAX, u64::MAX, u64::MAX) }
 }
 
 fn text((major, minor, patch): Number) -> String {
@@ -143,7 +149,8 @@ mod tests {
     fn what_is_not_there_is_told_with_what_is() {
         let versions = of(&[("1.0.0", "it")]);
         assert!(find(&versions, "acme/y").unwrap_err().contains("did you mean \"acme/x\"?"));
-        for wrong in ["acme/x@1.0", "acme/x@1.0.0.0", "acme/x@latest", "acme/x@1.0.x"] {
+        for wrong in ["acme/x@1.0", "acme/x@1.0.0.0", "acme/x@latest", "acme/x@1.0.x", "acme/x@01.0.0", "acme/x@+1.0.0"]
+        {
             assert!(find(&versions, wrong).unwrap_err().contains("installed versions: 1.0.0"), "{wrong}");
         }
     }

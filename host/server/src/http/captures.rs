@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::header::CONTENT_TYPE, response::IntoResponse};
-use cardinal_domain::{names::ReaderName, settings::SettingValue};
+use cardinal_domain::names::ReaderName;
 use serde::{Deserialize, Serialize};
 
 use super::{
     ApiError,
     extract::{Body, Path},
-    readers::{find, secrets},
+    readers::find,
 };
 use crate::{
     host::Host,
-    recorder::{Capture, Shown, Standins},
+    recorder::{Capture, Shown},
 };
 
 /// Whom events name: the only credential of the API.
@@ -40,17 +40,8 @@ pub(super) async fn trace(
     State(host): State<Arc<Host>>,
     Path(name): Path<ReaderName>,
 ) -> Result<Json<Vec<Shown>>, ApiError> {
-    let spec = find(&host, &name)?;
-    // A driver's reason should hold none; whether it does is not left to the driver.
-    let hidden = secrets(&host, &spec);
-    let secret = |key: &String| match spec.settings.get(key) {
-        Some(SettingValue::Text(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    let standins = Standins::new(&hidden.iter().filter_map(secret).collect::<Vec<_>>(), None);
-    let mut lines = host.services.recorder.shown(&name);
-    lines.iter_mut().filter(|line| line.what.starts_with("> status")).for_each(|line| standins.text(&mut line.what));
-    Ok(Json(lines))
+    find(&host, &name)?;
+    Ok(Json(host.services.recorder.shown(&name)))
 }
 
 pub(super) async fn start(

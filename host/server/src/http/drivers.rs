@@ -15,6 +15,7 @@ use super::{
 use crate::{
     drivers::{DriverFile, Report, Standing, Wishes},
     host::Host,
+    swap::SwapView,
 };
 
 /// The header of an upload that has its signature: the .minisig file in base64, because it has several lines.
@@ -124,7 +125,17 @@ pub(super) async fn remove(
     Path((vendor, name)): Path<(String, String)>,
 ) -> Result<Json<()>, ApiError> {
     let _applying = host.applying.lock().await;
-    Ok(Json(host.services.drivers.remove(&reference(&vendor, &name)?).await?))
+    let driver = reference(&vendor, &name)?;
+    let is_moved = |swap: &SwapView| driver.version.as_ref().is_none_or(|it| [&swap.from, &swap.to].contains(&it));
+    if let Some(swap) = host.swaps.under_way(&driver.id).filter(is_moved) {
+        let (id, from, to) = (&driver.id, swap.from, swap.to);
+        let message = format!(
+            "a swap of {id} from {from} to {to} is under way and needs both; wait for it, or call it off: \
+             `cardinal driver swap {id} --call-off`"
+        );
+        return Err(ApiError::conflict(message));
+    }
+    Ok(Json(host.services.drivers.remove(&driver).await?))
 }
 
 fn reference(vendor: &str, name: &str) -> Result<DriverRef, ApiError> {

@@ -30,8 +30,8 @@ pub struct TrustBody {
 pub struct PublisherChanged {
     #[serde(flatten)]
     pub publisher: Publisher,
-    /// The drivers (`vendor/name`) of which a version may run now that could not, or the other way round. Their readers were
-    /// restarted.
+    /// The drivers (`vendor/name`) of which a version may run now that could not, or the other way round. Sessions of the
+    /// vendor's drivers that may not run were ended.
     pub changed: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn trust(
     Body(body): Body<TrustBody>,
 ) -> Result<Json<PublisherChanged>, ApiError> {
     let (publisher, changed) = host.services.drivers.trust(&body.vendor, &body.key, body.rotate).await?;
-    restart(&host, &changed).await;
+    follow(&host, &publisher.vendor).await;
     Ok(Json(PublisherChanged { publisher, changed }))
 }
 
@@ -54,14 +54,19 @@ pub(super) async fn withdraw(
 ) -> Result<Json<PublisherChanged>, ApiError> {
     let key: KeyId = key.parse().map_err(ApiError::refused)?;
     let (publisher, changed) = host.services.drivers.withdraw(&vendor, key).await?;
-    restart(&host, &changed).await;
+    follow(&host, &publisher.vendor).await;
     Ok(Json(PublisherChanged { publisher, changed }))
 }
 
-/// What must not run any more ends now, and not with the next connection.
-async fn restart(host: &Host, drivers: &[String]) {
-    let setup = host.services.store.setup();
-    for reader in setup.readers.values().filter(|reader| drivers.contains(&reader.driver.id)) {
-        host.sessions.restart(&reader.name).await;
+/// What must not run any more ends now, and not with the next connection; also a file that was replaced or removed while it
+/// ran, for which nobody vouches now. What may run again begins.
+async fn follow(host: &Host, vendor: &str) {
+    let (services, sessions) = (&host.services, &host.sessions);
+    for reader in services.store.setup().readers.values() {
+        let is_theirs = reader.driver.id.split_once('/').is_some_and(|(of, _)| of == vendor);
+        if is_theirs && sessions.runs(&reader.name).is_some_and(|digest| !services.drivers.may_run(&digest)) {
+            sessions.restart(&reader.name).await;
+        }
     }
+    sessions.reconcile().await;
 }

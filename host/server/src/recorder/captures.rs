@@ -6,6 +6,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use cardinal_domain::{names::ReaderName, time::Timestamp};
@@ -83,7 +84,7 @@ impl Captures {
                         capture.ended = Some(Timestamp::now());
                         capture.why = Some(UNTOLD.to_owned());
                         captures.find_files(&mut capture);
-                        captures.untold.lock().unwrap_or_else(PoisonError::into_inner).push(capture.clone());
+                        captures.leave_untold(capture.clone());
                     }
                     // That it ended is written when it can be; until then it is found out again.
                     if let Err(error) = captures.put(capture) {
@@ -110,6 +111,11 @@ impl Captures {
         std::mem::take(&mut self.untold.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// That this one ended is still to be told.
+    pub(super) fn leave_untold(&self, capture: Capture) {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner).push(capture);
+    }
+
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -131,10 +137,6 @@ impl Captures {
         let text = serde_json::to_vec_pretty(&capture)?;
         let (path, is_new) = (self.about_file(&capture.id), self.get(&capture.id).is_none());
         let written = private_folder(&self.folder).map_err(io::Error::other).and_then(|()| write_private(&path, &text));
-        if written.is_err() {
-            // A full disk leaves an empty one.
-            let _ = fs::remove_file(path.with_extension("part"));
-        }
         if written.is_ok() || !is_new || capture.ended.is_some() {
             self.known().insert(capture.id.clone(), capture);
         }
@@ -170,6 +172,41 @@ impl Captures {
         self.known().remove(id);
         Ok(())
     }
+
+    /// Removes files of captures that nothing can be told of, for what told of them is lost or damaged, once they were
+    /// written so long ago. They hold card numbers as the others do.
+    pub(super) fn remove_strays(&self, age: Duration) -> io::Result<()> {
+        let mut done = Ok(());
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return done,
+            entries => entries?,
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let is_stray = capture_of(&path).is_some_and(|id| self.get(&id).is_none());
+            // A clock that was set back makes a file older than now; it waits.
+            let written = || fs::metadata(&path)?.modified();
+            if !is_stray || written().is_ok_and(|written| written.elapsed().unwrap_or_default() < age) {
+                continue;
+            }
+            match fs::remove_file(&path) {
+                Ok(()) => {
+                    tracing::warn!(file = %path.display(), "an old file of a capture that is not known was removed")
+                }
+                Err(error) => done = done.and(Err(error)),
+            }
+        }
+        done
+    }
+}
+
+/// The id of the capture that a file of this name belongs to.
+fn capture_of(path: &Path) -> Option<String> {
+    let stem = path.file_stem()?.to_str()?;
+    match path.extension()?.to_str()? {
+        "json" => Some(stem.to_owned()),
+        "trace" => Some(stem.rsplit_once('.').map_or(stem, |(id, _)| id).to_owned()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -198,6 +235,30 @@ mod tests {
         captures.remove(&capture.id).unwrap();
         captures.remove(&capture.id).unwrap();
         assert_eq!(captures.list(), []);
-        assert_eq!(fs::read_dir(&place).unwrap().count(), 1, "what is not ours is left alone");
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 1, "what cannot be read is left alone, until it is old");
+    }
+
+    #[test]
+    fn files_that_nothing_is_known_of_go_when_they_are_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let captures = Captures::read(folder.path().join("captures"));
+        captures.remove_strays(Duration::ZERO).unwrap();
+        let capture = Capture::new(&ReaderName::new("floor.2").unwrap(), "owner", None, 600);
+        captures.put(capture.clone()).unwrap();
+        fs::write(captures.session_file(&capture.id, 1), "mode m\n").unwrap();
+        for (name, days) in [("lost.json", 15), ("lost.1.trace", 15), ("late.2.trace", 13), ("mine.txt", 15)] {
+            let path = captures.folder().join(name);
+            fs::write(&path, "4711").unwrap();
+            let written = std::time::SystemTime::now() - Duration::from_secs(days * 86_400);
+            fs::File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
+        }
+        captures.remove_strays(Duration::from_secs(14 * 86_400)).unwrap();
+        let mut left: Vec<_> = fs::read_dir(captures.folder())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        let id = &capture.id;
+        assert_eq!(left, [format!("{id}.1.trace"), format!("{id}.json"), "late.2.trace".into(), "mine.txt".into()]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Masked for good: kinds, lengths, ids and codes are kept; card numbers, bytes, bodies, queries and what was typed are not.
 
-use std::borrow::Cow;
+use std::cell::LazyCell;
 
 use cardinal_domain::{
     driver::{Fault, Health, Input, Millis, Output, VerdictCode},
@@ -10,6 +10,8 @@ use cardinal_domain::{
 };
 use cardinal_runtime::SessionError;
 use serde::{Deserialize, Serialize};
+
+use super::Standins;
 
 /// The longest entry. A length must fit into a byte.
 const LONGEST: usize = 240;
@@ -59,8 +61,8 @@ impl Entry {
         entry
     }
 
-    /// What it answered. `secrets` are left out of words.
-    pub(super) fn answered(answer: &Result<Vec<Output>, SessionError>, secrets: &[String]) -> Self {
+    /// What it answered. Words have stand-ins for secrets before they are cut; they are asked for where there are words.
+    pub(super) fn answered(answer: &Result<Vec<Output>, SessionError>, standins: impl FnOnce() -> Standins) -> Self {
         let outputs = match answer {
             Ok(outputs) => outputs,
             Err(SessionError::Fault(fault)) => {
@@ -85,9 +87,10 @@ impl Entry {
         };
         let mut entry = Self::new(ANSWERED);
         entry.number(outputs.len() as u64);
+        let standins = LazyCell::new(standins);
         for output in outputs {
             let before = entry.length;
-            if !entry.output(output, secrets) {
+            if !entry.output(output, |words| standins.text(words)) {
                 entry.length = before;
                 break;
             }
@@ -165,7 +168,7 @@ impl Entry {
         }
     }
 
-    fn output(&mut self, output: &Output, secrets: &[String]) -> bool {
+    fn output(&mut self, output: &Output, hide: impl Fn(&mut String)) -> bool {
         match output {
             Output::Send(bytes) => self.byte(0) && self.size(bytes.len()),
             Output::Keepalive(None) => self.byte(1),
@@ -197,11 +200,11 @@ impl Entry {
             }
             Output::Status(status) => {
                 let health = Health::ALL.iter().position(|(_, health)| *health == status.health).unwrap_or_default();
-                self.byte(9)
-                    && self.size(health)
-                    && self.text(&secrets.iter().fold(Cow::Borrowed(&*status.reason), |reason, secret| {
-                        if reason.contains(secret) { reason.replace(secret, "***").into() } else { reason }
-                    }))
+                let mut reason = status.reason.clone();
+                if !reason.is_empty() {
+                    hide(&mut reason);
+                }
+                self.byte(9) && self.size(health) && self.text(&reason)
             }
             Output::Remember(_, bytes) => self.byte(10) && self.size(bytes.len()),
             Output::Log(_, line) => self.byte(11) && self.size(line.chars().count()),

@@ -205,7 +205,8 @@ impl Recorder {
         if !(1..=known.sessions).contains(&session) {
             let why = match known.sessions {
                 0 => format!(
-                    "capture {id} has nothing yet: nothing has happened at {} since it was opened",
+                    "capture {id} has nothing yet: nothing has happened at {0} since it was opened, or its driver did \
+                     not open a session; see `cardinal event list --reader {0}`",
                     known.reader
                 ),
                 count => format!("capture {id} has the sessions 1 to {count}"),
@@ -238,18 +239,25 @@ impl Recorder {
     /// The disk or the store does not do its work; the next round tries again.
     pub async fn clean(&self) -> Result<(), RecorderError> {
         let _changing = self.changing.lock().await;
+        // What fails keeps nothing else from being done.
+        let mut done = Ok(());
         for capture in self.captures.take_untold() {
-            self.store.record(vec![writer::ended(TraceId::new(), &capture)]).await?;
-        }
-        let days = i64::try_from(self.limits.capture_days).unwrap_or(i64::MAX);
-        let before = Timestamp(Timestamp::now().0.saturating_sub(days.saturating_mul(24 * 3_600_000)));
-        for capture in self.captures.list() {
-            if capture.ended.is_some_and(|ended| ended < before) {
-                self.captures.remove(&capture.id).map_err(|source| self.disk(source))?;
-                self.tell_removed(&capture, "its time (capture_days)").await?;
+            if let Err(error) = self.store.record(vec![writer::ended(TraceId::new(), &capture)]).await {
+                self.captures.leave_untold(capture);
+                done = done.and(Err(error.into()));
             }
         }
-        Ok(())
+        let age = Duration::from_secs(self.limits.capture_days.saturating_mul(86_400));
+        let before = Timestamp(Timestamp::now().0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)));
+        for capture in self.captures.list() {
+            if capture.ended.is_some_and(|ended| ended < before) {
+                done = done.and(match self.captures.remove(&capture.id) {
+                    Ok(()) => self.tell_removed(&capture, "its time (capture_days)").await,
+                    Err(source) => Err(self.disk(source)),
+                });
+            }
+        }
+        done.and(self.captures.remove_strays(age).map_err(|source| self.disk(source)))
     }
 
     async fn tell_removed(&self, capture: &Capture, by: &str) -> Result<(), RecorderError> {
@@ -294,9 +302,16 @@ mod tests {
             std::fs::write(captures.session_file(&capture.id, 1), "mode m\n").unwrap();
         }
         let recorder = Recorder::new(RecorderLimits::default(), store, place.clone());
-        recorder.clean().await.unwrap();
+        // One that cannot be removed (a folder in its place) keeps no other.
+        let mut stuck = Capture::new(&ReaderName::new("a").unwrap(), "owner", None, 60);
+        (stuck.begun, stuck.ended, stuck.sessions) = (Timestamp(0), Some(Timestamp(1)), 1);
+        std::fs::create_dir(recorder.captures.session_file(&stuck.id, 1)).unwrap();
+        recorder.captures.put(stuck.clone()).unwrap();
+        recorder.clean().await.unwrap_err();
+        std::fs::remove_dir(recorder.captures.session_file(&stuck.id, 1)).unwrap();
         let left: Vec<_> = recorder.list().into_iter().map(|capture| capture.reader.to_string()).collect();
-        assert_eq!(left, ["young"]);
+        assert_eq!(left, ["a", "young"]);
+        recorder.clean().await.unwrap();
         assert_eq!(std::fs::read_dir(&place).unwrap().count(), 2, "what tells of it, and its trace");
     }
 }

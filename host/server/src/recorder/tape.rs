@@ -11,7 +11,7 @@ use cardinal_domain::{
     trace::{Event, Outcome, Step, Trace},
 };
 use cardinal_runtime::SessionError;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{
     Standins,
@@ -39,10 +39,18 @@ struct Cell {
 pub(super) struct Open {
     pub(super) id: String,
     /// To whom writes the file.
-    pub(super) lines: mpsc::Sender<Line>,
+    pub(super) lines: mpsc::Sender<Waiting>,
+    /// A permit for each byte that may still wait for that.
+    room: Arc<Semaphore>,
     /// Why it ended, where something else than its time did it.
     pub(super) cause: Arc<OnceLock<String>>,
     session: Option<Session>,
+}
+
+/// A line that waits for the disk, with its part of the room for such.
+pub(super) struct Waiting {
+    pub(super) line: Line,
+    pub(super) _room: OwnedSemaphorePermit,
 }
 
 /// What goes into a capture's files.
@@ -63,24 +71,32 @@ struct Session {
     told: Option<(Millis, Event)>,
 }
 
+/// Bytes that may wait for the disk, beside a bound on lines: one answer can be megabytes.
+const ROOM: u32 = 4 << 20;
+
 /// Why a capture ends that cannot be written as fast as it comes.
 const TOO_FAST: &str = "the disk was too slow to write it as fast as it came";
 
 impl Open {
-    pub(super) fn new(id: String, lines: mpsc::Sender<Line>, cause: Arc<OnceLock<String>>) -> Self {
-        Self { id, lines, cause, session: None }
+    pub(super) fn new(id: String, lines: mpsc::Sender<Waiting>, cause: Arc<OnceLock<String>>) -> Self {
+        let room = Arc::new(Semaphore::new(size(ROOM.into())));
+        Self { id, lines, room, cause, session: None }
     }
 
     /// False: it cannot go on.
     fn write(&self, line: Line) -> bool {
-        match self.lines.try_send(line) {
-            Ok(()) => true,
-            Err(mpsc::error::TrySendError::Full(_)) => {
+        let (Line::Session { head: text, .. } | Line::Step(text)) = &line;
+        // One that is larger than all the room has it for itself.
+        let bytes = u32::try_from(text.len()).unwrap_or(ROOM).min(ROOM);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
+        match room.map(|room| self.lines.try_send(Waiting { line, _room: room })) {
+            Ok(Ok(())) => true,
+            // Whoever writes has ended it, and says why.
+            Ok(Err(mpsc::error::TrySendError::Closed(_))) => false,
+            Ok(Err(mpsc::error::TrySendError::Full(_))) | Err(_) => {
                 let _ = self.cause.set(TOO_FAST.to_owned());
                 false
             }
-            // Whoever writes has ended it, and says why.
-            Err(mpsc::error::TrySendError::Closed(_)) => false,
         }
     }
 
@@ -101,7 +117,11 @@ impl Open {
                 self.session = None;
                 return true;
             }
-            Err(error) => Outcome::Broken(error.to_string()),
+            Err(error) => {
+                let mut why = error.to_string();
+                standins.text(&mut why);
+                Outcome::Broken(why)
+            }
         };
         if outcome.is_end() {
             self.session = None;
@@ -178,11 +198,11 @@ impl Tape {
         }
     }
 
-    /// What it answered. `secrets` are left out of the ring.
-    pub fn answered(&self, answer: &Result<Vec<Output>, SessionError>, secrets: &[String]) {
+    /// What it answered. `standins` are for what the ring keeps of its words, and asked for where there are some.
+    pub fn answered(&self, answer: &Result<Vec<Output>, SessionError>, standins: impl FnOnce() -> Standins) {
         let mut cell = self.lock();
         if self.entries > 0 && self.bytes > 0 && !matches!(answer, Ok(outputs) if outputs.is_empty()) {
-            cell.ring.push(&Entry::answered(answer, secrets), self.entries, self.bytes);
+            cell.ring.push(&Entry::answered(answer, standins), self.entries, self.bytes);
         }
         if let Some(open) = &mut cell.capture
             && !open.answered(answer)

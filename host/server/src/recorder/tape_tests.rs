@@ -6,17 +6,17 @@ use proptest::prelude::*;
 use super::*;
 
 /// A tape with a capture that takes so many lines.
-fn captured(most: usize) -> (Tape, mpsc::Receiver<Line>, Arc<OnceLock<String>>) {
+fn captured(most: usize) -> (Tape, mpsc::Receiver<Waiting>, Arc<OnceLock<String>>) {
     let (sender, lines) = mpsc::channel(most);
     let (tape, cause) = (Tape::new(&RecorderLimits::default()), Arc::default());
     assert!(tape.open(Open::new("c".to_owned(), sender, Arc::clone(&cause))));
     (tape, lines, cause)
 }
 
-fn text(lines: &mut mpsc::Receiver<Line>) -> String {
+fn text(lines: &mut mpsc::Receiver<Waiting>) -> String {
     let mut text = String::new();
     while let Ok(line) = lines.try_recv() {
-        text += &match line {
+        text += &match line.line {
             Line::Session { head, .. } => head,
             Line::Step(step) => step,
         };
@@ -34,7 +34,7 @@ fn begin(tape: &Tape, digest: &str, resumed: Option<Millis>) {
 
 fn step(tape: &Tape, at: Millis, input: &Input, answer: &Result<Vec<Output>, SessionError>) {
     tape.told(at, input);
-    tape.answered(answer, &[]);
+    tape.answered(answer, Standins::default);
 }
 
 #[test]
@@ -72,6 +72,34 @@ fn what_is_not_taken_in_time_ends_the_capture_and_nothing_else() {
     assert!(!tape.is_captured() && text(&mut lines).contains("@0 timer 1"));
     assert_eq!(tape.shown().len(), 5, "the ring goes on");
     assert!(!tape.close(None, None));
+}
+
+#[test]
+fn what_waits_for_the_disk_is_bounded_in_bytes() {
+    let (tape, mut lines, cause) = captured(100);
+    begin(&tape, "d", None);
+    let huge = || Ok(vec![Output::Send(vec![b'x'; 3 << 20])]);
+    step(&tape, 1, &Input::Timer(1), &huge());
+    assert!(
+        tape.is_captured() && text(&mut lines).len() > 3 << 20,
+        "there is room for it, and again once it is written"
+    );
+    step(&tape, 2, &Input::Timer(1), &huge());
+    assert!(tape.is_captured());
+    step(&tape, 3, &Input::Timer(1), &huge());
+    assert!(!tape.is_captured() && cause.get().map(String::as_str) == Some(TOO_FAST));
+}
+
+#[test]
+fn why_a_session_broke_is_told_without_its_secrets() {
+    let (tape, mut lines, _) = captured(100);
+    let standins = Standins::new(&["s3cret"], None);
+    tape.begin(("a/b@1".to_owned(), "d".to_owned()), "a/b".to_owned(), &context(), standins, None);
+    let detail = "no s3cret".to_owned();
+    let error = Err(SessionError::Contract { export: "handle", detail });
+    step(&tape, 1, &Input::Timer(1), &error);
+    let text = text(&mut lines);
+    assert!(text.contains("! broken ") && text.contains("no xxxxxx") && !text.contains("s3cret"), "{text}");
 }
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {

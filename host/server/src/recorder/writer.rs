@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     captures::{Capture, Captures},
     limits::RecorderLimits,
-    tape::{Line, Tape},
+    tape::{Line, Tape, Waiting},
 };
 
 /// What a file says first.
@@ -45,7 +45,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Writes what comes until the capture ends, and tells of that.
-    pub(super) async fn run(mut self, mut lines: mpsc::Receiver<Line>, time: Duration) {
+    pub(super) async fn run(mut self, mut lines: mpsc::Receiver<Waiting>, time: Duration) {
         let end = Instant::now() + time;
         let mut file = None;
         let mut failed = None;
@@ -54,7 +54,8 @@ impl Writer {
                 line = lines.recv() => line,
                 () = tokio::time::sleep_until(end) => break,
             };
-            let Some(line) = line else { break };
+            // It has its room until it is written.
+            let Some(Waiting { line, _room }) = line else { break };
             if let Err(why) = self.write(&mut file, line).await {
                 failed = Some(why);
                 break;
@@ -63,7 +64,7 @@ impl Writer {
         self.tape.close(Some(&self.capture.id), None);
         // What was said before the end belongs to it.
         while failed.is_none()
-            && let Ok(line) = lines.try_recv()
+            && let Ok(Waiting { line, _room }) = lines.try_recv()
         {
             failed = self.write(&mut file, line).await.err();
         }

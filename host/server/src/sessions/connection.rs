@@ -11,7 +11,7 @@ use cardinal_runtime::SessionError;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Order, clock::Due, fault::fault_event, going_on::Step, hands::Hands, listen::Place, stream::Stream};
+use super::{Order, clock::Due, going_on::Step, hands::Hands, listen::Place, stream::Stream};
 
 /// What one read counts for at least, in bytes: each is a call of the driver.
 pub(super) const LEAST_READ: u64 = 64;
@@ -158,11 +158,9 @@ impl Connection<'_> {
             End::Closed(_) | End::Driver(_) => None,
         };
         if let Some(fault) = farewell
-            && let Err(End::Driver(error)) = self.input(Input::Disconnected(fault), None).await
+            && let Err(failed @ End::Driver(_)) = self.input(Input::Disconnected(fault), None).await
         {
-            let hands = &mut self.hands;
-            let event = fault_event(hands.services, hands.spec, hands.status, hands.trace, &error).await;
-            hands.services.tell(event).await;
+            end = worse(end, failed);
         }
         // Closed before the rest is waited for, so that the reader can call again.
         let _ = tokio::time::timeout(FAREWELL, stream.close()).await;

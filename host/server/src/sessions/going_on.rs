@@ -18,8 +18,46 @@ const CROWDED: Duration = Duration::from_millis(100);
 
 /// That a session is to go on in another version of its driver.
 pub(super) struct Move {
-    pub(super) to: Driver,
-    pub(super) done: oneshot::Sender<Result<(), Stays>>,
+    to: Driver,
+    asker: Asker,
+}
+
+/// Who wants a session to go on in another version.
+struct Asker {
+    /// That it begins. Fails where it is not wanted any more.
+    begins: oneshot::Sender<()>,
+    /// What came of it.
+    done: oneshot::Sender<Result<(), Stays>>,
+}
+
+/// A session that was told to go on in another version.
+pub struct Moving {
+    begins: oneshot::Receiver<()>,
+    done: oneshot::Receiver<Result<(), Stays>>,
+}
+
+impl Move {
+    pub(super) fn new(to: Driver) -> (Self, Moving) {
+        let (asker, moving) = asked();
+        (Self { to, asker }, moving)
+    }
+}
+
+fn asked() -> (Asker, Moving) {
+    let ((begins, begun), (done, came_of_it)) = (oneshot::channel(), oneshot::channel());
+    (Asker { begins, done }, Moving { begins: begun, done: came_of_it })
+}
+
+impl Moving {
+    /// What came of it. None: the session is gone, or came to no quiet point in this time; then it stays as it is, for sure.
+    pub async fn begins_within(mut self, turn: Duration) -> Option<Result<(), Stays>> {
+        if tokio::time::timeout(turn, &mut self.begins).await.is_err() {
+            self.begins.close();
+            self.begins.try_recv().ok()?;
+        }
+        // It has begun, and is bounded as every call of a driver is.
+        self.done.await.ok()
+    }
 }
 
 /// Why a session stays in its version.
@@ -110,8 +148,8 @@ impl Hands<'_> {
             self.moves = Some(to);
             return Ok((now, Vec::new()));
         }
-        let Move { to, done } = *to;
-        if done.is_closed() {
+        let Move { to, asker: Asker { begins, done } } = *to;
+        if begins.send(()).is_err() {
             return Ok((now, Vec::new()));
         }
         let moved = self.go_on_in(&to, now).await;
@@ -123,7 +161,7 @@ impl Hands<'_> {
                 (Err(Stays::Failed(error.to_string())), Err(End::Driver(error)))
             }
         };
-        // Whoever wanted it may have given up meanwhile.
+        // Whoever wanted it may be gone.
         let _ = done.send(came_of_it);
         self.stay_awake();
         outputs
@@ -131,7 +169,12 @@ impl Hands<'_> {
 
     /// What the other version answers to `resumed`; why not; or why the session is over.
     async fn go_on_in(&mut self, to: &Driver, now: Millis) -> Result<Vec<Output>, Result<Stays, SessionError>> {
-        if !self.services.drivers.may_run(to) {
+        let (id, version) = (to.manifest().id(), &to.manifest().version);
+        if self.spec.driver.id != id || self.spec.driver.version.as_ref().is_some_and(|pinned| pinned != version) {
+            // It was given another driver meanwhile, or a version of its own.
+            return Err(Ok(Stays::NotNow));
+        }
+        if !self.services.drivers.may_run(to.digest()) {
             return Err(Ok(Stays::Failed(format!("{} may not run any more", to.label()))));
         }
         let prepared = readers::prepare(to.clone(), &self.services.config, self.spec)
@@ -179,5 +222,30 @@ impl Origin {
         if !bytes.is_empty() {
             self.memory.push((key.to_owned(), bytes.to_vec()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TURN: Duration = Duration::from_secs(2);
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_on_a_move_knows_that_it_never_begins() {
+        let (asker, moving) = asked();
+        assert!(moving.begins_within(TURN).await.is_none());
+        assert!(asker.begins.send(()).is_err());
+        // What has begun is waited for, however long it takes.
+        let (asker, moving) = asked();
+        assert!(asker.begins.send(()).is_ok());
+        tokio::spawn(async move {
+            tokio::time::sleep(10 * TURN).await;
+            asker.done.send(Ok(()))
+        });
+        assert_eq!(moving.begins_within(TURN).await, Some(Ok(())));
+        let (asker, moving) = asked();
+        drop(asker);
+        assert!(moving.begins_within(TURN).await.is_none(), "the session is gone");
     }
 }

@@ -21,7 +21,6 @@ use super::{
     Order,
     clock::Due,
     connection::{End, FAREWELL, LEAST_READ, worse},
-    fault::fault_event,
     going_on::Step,
     hands::Hands,
     open_calls::OpenCalls,
@@ -207,10 +206,8 @@ impl<'t> HttpSession<'t> {
         }
         if matches!(end, End::Stopped) {
             let fault = Fault::new("shutdown", "the host ends the session");
-            if let Err(End::Driver(error)) = self.input(Input::Disconnected(fault)).await {
-                let hands = &mut self.hands;
-                let event = fault_event(hands.services, hands.spec, hands.status, hands.trace, &error).await;
-                hands.services.tell(event).await;
+            if let Err(failed @ End::Driver(_)) = self.input(Input::Disconnected(fault)).await {
+                end = worse(end, failed);
             }
         }
         // What is still open is answered 503, and fetches are broken off, before the rest is waited for.

@@ -40,14 +40,14 @@ use cardinal_release::Release;
 use cardinal_runtime::Driver;
 use cardinal_store::{Setup, Store};
 use tokio::{
-    sync::{Mutex, mpsc, oneshot},
+    sync::{Mutex, mpsc},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
     dial::with_port,
-    going_on::Stays,
+    going_on::{Moving, Stays},
     listen::Listeners,
     quarantine::Quarantine,
     refused::{Refused, Tell},
@@ -256,18 +256,18 @@ impl Sessions {
         session.order(Order::Command(command)).ok_or_else(|| CommandError::NotConnected(reader.to_string()))
     }
 
-    /// The digest of the driver in a reader's session; none: it has no session now.
+    /// The digest of the driver in a reader's session, empty where that is just looked up; none: it has no session now.
     pub fn runs(&self, reader: &ReaderName) -> Option<String> {
         let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
         running.get(reader)?.status.digest()
     }
 
-    /// Has a reader's session go on in this version of its driver, at its next quiet point: what came of it. None: it has no
-    /// session now, and takes the version that it is to run with its next one.
-    pub fn move_to(&self, reader: &ReaderName, driver: Driver) -> Option<oneshot::Receiver<Result<(), Stays>>> {
+    /// Has a reader's session go on in this version of its driver, at its next quiet point. None: it has no session now, and
+    /// takes the version that it is to run with its next one.
+    pub fn move_to(&self, reader: &ReaderName, driver: Driver) -> Option<Moving> {
         let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
-        let (done, came_of_it) = oneshot::channel();
-        running.get(reader)?.order(Order::Move(Move { to: driver, done }))?;
-        Some(came_of_it)
+        let (order, moving) = Move::new(driver);
+        running.get(reader)?.order(Order::Move(order))?;
+        Some(moving)
     }
 }

@@ -85,7 +85,7 @@ impl ReaderTask {
         let per_minute = self.services.config.sessions.connections_per_minute;
         let mut calls = Meter::new(per_minute, SECOND * 60, CALLS_AT_ONCE);
         loop {
-            // Looked up for each connection, so that a driver installed meanwhile is used from the next one on.
+            // Only how it is reached is used of this: its driver may be another one by the time that it comes.
             let prepared = match readers::check(&self.services.drivers, &self.services.config, &self.spec) {
                 Ok(prepared) => prepared,
                 Err(problem) => return self.misconfigured(&problem).await,
@@ -103,16 +103,17 @@ impl ReaderTask {
             if place.as_ref().is_some_and(|place| !place.serves(&prepared.way)) {
                 *place = None;
             }
-            let stream = match &prepared.way {
+            let way = prepared.way;
+            let stream = match &way {
                 Way::Dial(address) => Some(self.dial(address, &mut backoff).await.map(Stream::from)),
                 Way::Listen(way) => Some(self.next_caller(place, way, &mut backoff, &mut calls).await),
                 Way::Http(_) => None,
             };
             let started = Instant::now();
             let ended = match stream {
-                Some(Some(stream)) => self.connection(prepared, stream, place.as_ref()).await,
+                Some(Some(stream)) => self.connection(&way, stream, place.as_ref()).await,
                 Some(None) => return,
-                None => Box::pin(self.http(prepared)).await,
+                None => Box::pin(self.http(&way)).await,
             };
             let end = ended.unwrap_or_else(End::Driver);
             if let End::Driver(error) = &end {
@@ -121,8 +122,8 @@ impl ReaderTask {
             backoff.ended_after(started.elapsed());
             let listens = place.is_some();
             match end {
-                End::Stopped => return,
-                End::Replaced => {}
+                End::Stopped if self.stop.is_cancelled() => return,
+                End::Stopped | End::Replaced => {}
                 // A terminal that dials chooses its own pace.
                 End::Gone(_) if listens => {}
                 End::Gone(_) | End::Closed(_) | End::Driver(_) => {
@@ -222,20 +223,35 @@ impl ReaderTask {
         self.services.tell(self.event(TraceId::new(), kind, message)).await;
     }
 
-    async fn connection(
-        &mut self,
-        prepared: Prepared,
-        stream: Stream,
-        place: Option<&Place>,
-    ) -> Result<End, SessionError> {
+    /// What a session begins with, looked up once it counts as connected: whoever chooses another version, or takes this one
+    /// away, either comes before and is followed, or finds the session. None: it cannot begin like this any more.
+    fn prepared(&self, way: &Way) -> Option<Prepared> {
+        let prepared = readers::check(&self.services.drivers, &self.services.config, &self.spec).ok();
+        let prepared = prepared.filter(|now| {
+            now.way == *way && self.services.quarantine.held(&self.spec.name, now.driver.digest()).is_none()
+        });
+        match &prepared {
+            Some(prepared) => self.status.runs(&prepared.driver, prepared.commands.clone()),
+            None => self.status.offline("its driver was changed meanwhile"),
+        }
+        prepared
+    }
+
+    async fn connection(&mut self, way: &Way, stream: Stream, place: Option<&Place>) -> Result<End, SessionError> {
         let trace = TraceId::new();
         let peer = stream.socket().peer_addr().map(|peer| peer.to_string()).unwrap_or_default();
         if let Err(error) = socket::prepare(stream.socket(), &self.spec.link) {
             tracing::warn!(reader = %self.spec.name, %error, "a dead peer will be noticed late: socket options were refused");
         }
-        let label = prepared.driver.label();
         self.told_unreachable = false;
         self.status.online(peer.clone());
+        let Some(prepared) = self.prepared(way) else {
+            if let Some(place) = place {
+                place.give_back(stream);
+            }
+            return Ok(End::Stopped);
+        };
+        let label = prepared.driver.label();
         let event = self.event(trace, EventKind::ReaderConnected, format!("{} is connected ({peer})", self.spec.name));
         self.services.tell(event.fact("driver", &*label)).await;
         let ended = match Box::pin(self.open(prepared, None)).await {
@@ -263,8 +279,8 @@ impl ReaderTask {
     }
 
     /// A session over HTTP, from its beginning to its end.
-    async fn http(&mut self, prepared: Prepared) -> Result<End, SessionError> {
-        let Way::Http(way) = prepared.way.clone() else { return Ok(End::Stopped) };
+    async fn http(&mut self, way: &Way) -> Result<End, SessionError> {
+        let Way::Http(http) = way else { return Ok(End::Stopped) };
         self.calm().await;
         // First of all: a call that comes meanwhile, or came since the session before, waits for this one.
         let place = self.services.calls.take(&self.spec);
@@ -277,17 +293,18 @@ impl ReaderTask {
             }
         };
         let hidden = Hidden::of(secrets);
-        let (trace, label) = (TraceId::new(), prepared.driver.label());
         self.told_unreachable = false;
-        self.status.online(way.host.clone());
+        self.status.online(http.host.clone());
+        let Some(prepared) = self.prepared(way) else { return Ok(End::Stopped) };
+        let (trace, label) = (TraceId::new(), prepared.driver.label());
         self.status.warn(callback.starts_with("http://").then_some(IN_CLEAR));
-        let message = format!("{} is in touch over HTTP ({})", self.spec.name, way.host);
+        let message = format!("{} is in touch over HTTP ({})", self.spec.name, http.host);
         self.services.tell(self.event(trace, EventKind::ReaderConnected, message).fact("driver", &*label)).await;
         let ended = match self.open(prepared, Some(callback)).await {
             Ok(Some(opened)) => {
                 let hands = hands(&self.services, &self.spec, &self.status, &mut self.flood, trace, opened);
                 let hands = Hands { hidden, ..hands };
-                Ok(HttpSession::new(hands, way).run(place, &mut self.orders, &self.stop).await)
+                Ok(HttpSession::new(hands, http.clone()).run(place, &mut self.orders, &self.stop).await)
             }
             Ok(None) => Ok(End::Stopped),
             Err(error) => Err(hidden.error(error)),

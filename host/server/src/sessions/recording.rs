@@ -29,7 +29,19 @@ impl Hands<'_> {
 
     /// To be called right after, with the answer as it came.
     pub(super) fn record_answer(&self, answer: &Result<Vec<Output>, SessionError>) {
-        self.tape.answered(answer, self.hidden.secrets());
+        self.tape.answered(answer, || {
+            let secrets = self.secret_settings();
+            let secrets = secrets.iter().chain(self.hidden.secrets()).map(String::as_str);
+            Standins::new(&secrets.collect::<Vec<_>>(), None)
+        });
+    }
+
+    /// The values of the settings that its driver calls secret.
+    fn secret_settings(&self) -> Vec<String> {
+        let Some(mode) = self.session.driver().manifest().mode(&self.spec.mode) else { return Vec::new() };
+        let settings = settings::check(mode, &self.spec.settings).unwrap_or_default();
+        let is_secret = |key: &str| mode.settings.iter().any(|it| it.key == key && it.kind == SettingKind::Secret);
+        settings.into_iter().filter(|(key, _)| is_secret(key)).map(|(_, value)| value).collect()
     }
 
     /// A capture begins with a new session, or in one that is under way with what the driver saves at a quiet point; until
@@ -52,14 +64,12 @@ impl Hands<'_> {
         let Ok(settings) = settings::check(mode, &self.spec.settings) else { return Ok(()) };
         let (transport, memory) = (self.origin.way.name().to_owned(), self.origin.memory.clone());
         let callback = self.origin.callback.clone();
-        let is_secret =
-            |key: &str| mode.settings.iter().any(|setting| setting.key == key && setting.kind == SettingKind::Secret);
-        let secrets: Vec<&str> =
-            settings.iter().filter(|(key, _)| is_secret(key)).map(|(_, value)| value.as_str()).collect();
-        let standins = Standins::new(&secrets, callback.as_deref());
+        let kind = |key: &str| mode.settings.iter().find(|setting| setting.key == key).map(|setting| setting.kind);
+        let secrets = self.secret_settings();
+        let standins = Standins::new(&secrets.iter().map(String::as_str).collect::<Vec<_>>(), callback.as_deref());
         let mode = self.spec.mode.clone();
-        let context = Context { mode, transport, settings: settings.clone(), callback, memory, saved };
-        let context = standins.context(context, is_secret);
+        let context = Context { mode, transport, settings, callback, memory, saved };
+        let context = standins.context(context, kind);
         // A driver that is told `resumed` itself says what it makes of that.
         let untold = (!is_new && !matches!(input, Input::Resumed)).then_some(now);
         let label = (driver.label(), driver.digest().to_owned());

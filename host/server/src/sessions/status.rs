@@ -49,9 +49,11 @@ pub struct ReaderStatus {
     /// When it was last heard of: bytes or a call from it, or its answer to a fetch.
     #[serde(default)]
     pub last_seen: Option<Timestamp>,
-    /// How many connections there were since the host started; over HTTP, how often its driver began anew.
+    /// Since when is counted: since the host started, or the reader was changed or begun anew.
+    pub since: Timestamp,
+    /// How many connections there were since then; over HTTP, how often its driver began anew.
     pub connects: u64,
-    /// How many cards it showed since the host started.
+    /// How many cards it showed since then.
     pub cards: u64,
     /// When it showed the last one.
     pub last_card: Option<Timestamp>,
@@ -61,16 +63,16 @@ pub struct ReaderStatus {
     /// Since when it is read more slowly, because it sends too much; none while it does not.
     #[serde(default)]
     pub throttled: Option<Timestamp>,
-    /// How often that was since the host started.
+    /// How often that was since then.
     #[serde(default)]
     pub throttles: u64,
     /// Whether its driver is saved and has no instance until something happens.
     #[serde(default)]
     pub asleep: bool,
-    /// How many cards nobody has, or could not be decided about, since the host started.
+    /// How many cards nobody has, or could not be decided about, since then.
     #[serde(default)]
     pub rejected: u64,
-    /// How often its driver failed since the host started: a trap, a crossed bound, a fault.
+    /// How often its driver failed since then: a trap, a crossed bound, a fault.
     #[serde(default)]
     pub faults: u64,
     /// What went wrong last.
@@ -128,6 +130,7 @@ impl StatusCell {
             peer: None,
             connected: None,
             last_seen: None,
+            since: Timestamp::now(),
             connects: 0,
             cards: 0,
             last_card: None,
@@ -153,7 +156,7 @@ impl StatusCell {
         self.lock().commands.clone()
     }
 
-    /// The digest of the driver's file; none while it has no session.
+    /// The digest of the driver's file, empty while that is looked up; none while it has no session.
     pub(super) fn digest(&self) -> Option<String> {
         let cell = self.lock();
         (cell.status.phase == Phase::Online).then(|| cell.digest.clone())
@@ -181,18 +184,20 @@ impl StatusCell {
         cell.commands = commands;
     }
 
+    /// A session is about to begin. It runs nothing before [`runs`](Self::runs) says what.
     pub(super) fn online(&self, peer: String) {
-        self.change(|status| {
-            status.phase = Phase::Online;
-            status.peer = Some(peer);
-            status.warnings.clear();
-            status.connected = Some(Timestamp::now());
-            status.connects += 1;
-            status.facts.clear();
-            status.health = None;
-            status.reason.clear();
-            status.asleep = false;
-        });
+        let mut cell = self.lock();
+        cell.digest.clear();
+        let status = &mut cell.status;
+        status.phase = Phase::Online;
+        status.peer = Some(peer);
+        status.warnings.clear();
+        status.connected = Some(Timestamp::now());
+        status.connects += 1;
+        status.facts.clear();
+        status.health = None;
+        status.reason.clear();
+        status.asleep = false;
     }
 
     pub(super) fn offline(&self, error: &str) {

@@ -147,66 +147,20 @@ impl Swaps {
     /// # Errors
     /// Why it does not begin. Nothing was changed then.
     pub fn start(&self, host: &Arc<Host>, id: &str, body: &SwapBody) -> Result<SwapView, SwapError> {
-        let mut swaps = self.lock();
-        if let Some(swap) = swaps.get(id).filter(|swap| !lock(&swap.view).stage.is_over()) {
-            let to = lock(&swap.view).to.clone();
+        if let Some(SwapView { to, .. }) = self.under_way(id) {
             let message = format!(
                 "a swap of {id} to {to} is under way; wait for it, or call it off: `cardinal driver swap {id} --call-off`"
             );
             return Err(SwapError::Conflict(message));
         }
-        let run = self.plan(host, id, body)?;
+        // Not under the lock: it takes its time. Who begins a swap holds `applying`, so that no other begins meanwhile.
+        let run = plan(host, id, body)?;
         let view = lock(&run.view).clone();
         if !body.dry_run {
-            swaps.insert(id.to_owned(), Swap { view: Arc::clone(&run.view), call_off: run.call_off.clone() });
+            self.lock().insert(id.to_owned(), Swap { view: Arc::clone(&run.view), call_off: run.call_off.clone() });
             tokio::spawn(run.go());
         }
         Ok(view)
-    }
-
-    fn plan(&self, host: &Arc<Host>, id: &str, body: &SwapBody) -> Result<Run, SwapError> {
-        let drivers = &host.services.drivers;
-        let reference = |version| DriverRef { id: id.to_owned(), version };
-        let to = drivers.find(&reference(Some(body.to.clone()))).map_err(SwapError::Refused)?;
-        let from = drivers.find(&reference(None)).map_err(SwapError::Refused)?;
-        let setup = host.services.store.setup();
-        let (pinned, readers): (Vec<_>, Vec<_>) = setup
-            .readers
-            .values()
-            .filter(|reader| reader.enabled && reader.driver.id == id)
-            .cloned()
-            .partition(|reader| reader.driver.version.is_some());
-        check_all(host, &to, &readers)?;
-        let names: Vec<_> = readers.iter().map(|reader| reader.name.clone()).collect();
-        let canaries = choose(host, &names, &body.canary)?;
-        let view = SwapView {
-            driver: id.to_owned(),
-            from: from.manifest().version.clone(),
-            to: to.manifest().version.clone(),
-            stage: if body.dry_run { Stage::Planned } else { Stage::Canary },
-            why: None,
-            began: Timestamp::now(),
-            ended: None,
-            canary_until: None,
-            canaries: canaries.clone(),
-            tried: Tally::default(),
-            readers: names.len(),
-            moved: 0,
-            next_time: 0,
-            stay: Vec::new(),
-            staying: 0,
-            pinned: pinned.len(),
-        };
-        Ok(Run {
-            host: Arc::clone(host),
-            from,
-            to,
-            readers: names,
-            canaries,
-            tries: std::time::Duration::from_secs(body.for_seconds),
-            view: Arc::new(Mutex::new(view)),
-            call_off: CancellationToken::new(),
-        })
     }
 
     /// How the last swap of a driver is.
@@ -214,11 +168,21 @@ impl Swaps {
         self.lock().get(id).map(|swap| lock(&swap.view).clone())
     }
 
+    /// The swap of a driver (`vendor/name`) that is not over.
+    pub fn under_way(&self, id: &str) -> Option<SwapView> {
+        self.view(id).filter(|view| !view.stage.is_over())
+    }
+
     /// Calls a swap off: its readers go back. False: none is under way.
     pub fn call_off(&self, id: &str) -> bool {
         let swaps = self.lock();
-        let swap = swaps.get(id).filter(|swap| !lock(&swap.view).stage.is_over());
-        swap.map(|swap| swap.call_off.cancel()).is_some()
+        let Some(swap) = swaps.get(id) else { return false };
+        // Held until it is told: the swap either is over, or goes back.
+        let view = lock(&swap.view);
+        if !view.stage.is_over() {
+            swap.call_off.cancel();
+        }
+        !view.stage.is_over()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Swap>> {
@@ -230,11 +194,74 @@ fn lock(view: &Mutex<SwapView>) -> MutexGuard<'_, SwapView> {
     view.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What a swap does, if nothing comes in between.
+fn plan(host: &Arc<Host>, id: &str, body: &SwapBody) -> Result<Run, SwapError> {
+    let drivers = &host.services.drivers;
+    let reference = |version| DriverRef { id: id.to_owned(), version };
+    let to = drivers.find(&reference(Some(body.to.clone()))).map_err(SwapError::Refused)?;
+    let readers = followers(host, id);
+    check_all(host, &to, &readers).map_err(|problem| SwapError::Refused(format!("nothing was changed: {problem}")))?;
+    let names = names(&readers);
+    let from = drivers.find(&reference(None));
+    let canaries = match &from {
+        Ok(_) => choose(host, &names, body)?,
+        Err(_) if matches!(&body.canary, Canary::One) && body.for_seconds == 0 => Vec::new(),
+        // Its readers stand still: there is nothing to compare with, and nothing to go back to.
+        Err(why) => {
+            let message = format!("{why}. So no reader can try another version first; leave --canary and --for out");
+            return Err(SwapError::Refused(message));
+        }
+    };
+    let setup = host.services.store.setup();
+    let pinned = setup.readers.values().filter(|spec| spec.enabled && spec.driver.id == id && !follows(spec, id));
+    let view = SwapView {
+        driver: id.to_owned(),
+        from: drivers.chosen(id).unwrap_or_default(),
+        to: to.manifest().version.clone(),
+        stage: if body.dry_run { Stage::Planned } else { Stage::Canary },
+        why: None,
+        began: Timestamp::now(),
+        ended: None,
+        canary_until: None,
+        canaries: canaries.clone(),
+        tried: Tally::default(),
+        readers: names.len(),
+        moved: 0,
+        next_time: 0,
+        stay: Vec::new(),
+        staying: 0,
+        pinned: pinned.count(),
+    };
+    Ok(Run {
+        host: Arc::clone(host),
+        from: from.ok(),
+        to,
+        canaries,
+        tries: std::time::Duration::from_secs(body.for_seconds),
+        view: Arc::new(Mutex::new(view)),
+        call_off: host.stopping.child_token(),
+    })
+}
+
+/// Whether a reader runs the chosen version of this driver (`vendor/name`).
+fn follows(spec: &Reader, id: &str) -> bool {
+    spec.enabled && spec.driver.id == id && spec.driver.version.is_none()
+}
+
+/// The readers that run the chosen version of this driver, as they are configured now.
+fn followers(host: &Host, id: &str) -> Vec<Arc<Reader>> {
+    host.services.store.setup().readers.values().filter(|spec| follows(spec, id)).cloned().collect()
+}
+
+fn names(readers: &[Arc<Reader>]) -> Vec<ReaderName> {
+    readers.iter().map(|reader| reader.name.clone()).collect()
+}
+
 /// How many readers whose configuration does not fit are named.
 const PROBLEMS_TOLD: usize = 10;
 
 /// Every reader's configuration fits the version, before anything moves.
-fn check_all(host: &Host, to: &Driver, readers: &[Arc<Reader>]) -> Result<(), SwapError> {
+fn check_all(host: &Host, to: &Driver, readers: &[Arc<Reader>]) -> Result<(), String> {
     let problem = |reader: &Arc<Reader>| {
         let problem = readers::prepare(to.clone(), &host.services.config, reader).err()?;
         Some(format!("{}: {problem}", reader.name))
@@ -247,14 +274,15 @@ fn check_all(host: &Host, to: &Driver, readers: &[Arc<Reader>]) -> Result<(), Sw
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     let told: Vec<_> = problems.iter().take(PROBLEMS_TOLD).map(String::as_str).collect();
     let (label, told) = (to.label(), told.join("; "));
-    Err(SwapError::Refused(format!("readers do not fit {label}; nothing was changed. {told}{more}")))
+    Err(format!("readers do not fit {label}: {told}{more}"))
 }
 
 /// The readers that try it first: such as are connected, spread over all of them.
-fn choose(host: &Host, readers: &[ReaderName], canary: &Canary) -> Result<Vec<ReaderName>, SwapError> {
+fn choose(host: &Host, readers: &[ReaderName], body: &SwapBody) -> Result<Vec<ReaderName>, SwapError> {
     let is_connected = |reader: &&ReaderName| host.sessions.runs(reader).is_some();
     let connected: Vec<_> = readers.iter().filter(is_connected).collect();
-    let count = match canary {
+    let is_tried = body.for_seconds > 0 || body.canary != Canary::One;
+    let count = match &body.canary {
         Canary::Readers(named) => {
             if let Some(stranger) = named.iter().find(|name| !readers.contains(name)) {
                 let message = format!("{stranger} is no reader that runs the chosen version of this driver");
@@ -268,8 +296,9 @@ fn choose(host: &Host, readers: &[ReaderName], canary: &Canary) -> Result<Vec<Re
         Canary::Percent(percent) if !(1..=99).contains(percent) => {
             return Err(SwapError::Refused("the canary is 1 to 99 percent of the readers".to_owned()));
         }
-        Canary::Percent(_) if connected.is_empty() && !readers.is_empty() => {
-            let message = "no reader that could try it is connected; leave --canary out to choose it all the same";
+        _ if is_tried && connected.is_empty() && !readers.is_empty() => {
+            let message =
+                "no reader that could try it is connected; leave --canary and --for out to choose it all the same";
             return Err(SwapError::Refused(message.to_owned()));
         }
         Canary::Percent(percent) => (readers.len() * usize::from(*percent)).div_ceil(100),

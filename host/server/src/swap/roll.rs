@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use super::follows;
 use crate::{host::Host, sessions::Stays};
 
 /// Sessions that are asked at one time: each is two instances for a moment.
@@ -57,13 +58,18 @@ pub async fn roll(
     mut told: impl FnMut(&Rolled),
 ) -> Rolled {
     let mut rolled = Rolled::default();
+    let id = to.manifest().id();
     let mut settled = BTreeSet::new();
     let until = Instant::now() + PATIENCE;
     loop {
-        let runs_another = |reader: &&ReaderName| {
-            host.sessions.runs(reader).is_some_and(|digest| digest != to.digest()) && !settled.contains(*reader)
+        // Some may have been given another driver meanwhile, or a version of their own.
+        let setup = host.services.store.setup();
+        let is_to_move = |reader: &&ReaderName| {
+            setup.readers.get(*reader).is_some_and(|spec| follows(spec, &id))
+                && host.sessions.runs(reader).is_some_and(|digest| digest != to.digest())
+                && !settled.contains(*reader)
         };
-        let mut pending: Vec<_> = readers.iter().filter(runs_another).cloned().collect();
+        let mut pending: Vec<_> = readers.iter().filter(is_to_move).cloned().collect();
         if pending.is_empty() || stop.is_cancelled() || rolled.failed > most_failures {
             break;
         }
@@ -74,8 +80,10 @@ pub async fn roll(
         }
         let mut asked = JoinSet::new();
         let mut not_yet = false;
-        while rolled.failed <= most_failures && !stop.is_cancelled() {
+        loop {
             while asked.len() < AT_ONCE
+                && rolled.failed <= most_failures
+                && !stop.is_cancelled()
                 && let Some(reader) = pending.pop()
             {
                 let (host, to) = (Arc::clone(host), to.clone());
@@ -84,7 +92,9 @@ pub async fn roll(
                     (reader, came_of_it)
                 });
             }
-            let Some(Ok((reader, came_of_it))) = asked.join_next().await else { break };
+            // Also where it ends early all answers are waited for: whoever rolls back must find no session half way.
+            let Some(answer) = asked.join_next().await else { break };
+            let Ok((reader, came_of_it)) = answer else { continue };
             match came_of_it {
                 Asked::Moved => rolled.moved += 1,
                 Asked::NotYet | Asked::Stays(Stays::NotNow) => not_yet = true,
@@ -106,10 +116,10 @@ pub async fn roll(
 }
 
 async fn ask(host: &Host, reader: &ReaderName, to: Driver) -> Asked {
-    let Some(answer) = host.sessions.move_to(reader, to) else { return Asked::NotYet };
-    match tokio::time::timeout(TURN, answer).await {
-        Ok(Ok(Ok(()))) => Asked::Moved,
-        Ok(Ok(Err(stays))) => Asked::Stays(stays),
-        Ok(Err(_)) | Err(_) => Asked::NotYet,
+    let Some(moving) = host.sessions.move_to(reader, to) else { return Asked::NotYet };
+    match moving.begins_within(TURN).await {
+        Some(Ok(())) => Asked::Moved,
+        Some(Err(stays)) => Asked::Stays(stays),
+        None => Asked::NotYet,
     }
 }

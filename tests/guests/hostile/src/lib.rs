@@ -1,8 +1,9 @@
 //! A driver that misbehaves on demand, for the tests of whoever runs drivers.
 //!
 //! The settings `open` and `save` say what goes wrong there; each line of text received says what `handle` does, and the
-//! setting `connected` what it does at the start, over HTTP, too. `every MS DEED` does a thing again and again. `echo` is
-//! the one honest deed, by which a test sees that a session still works. Never installed anywhere.
+//! setting `connected` what it does at the start, over HTTP, too. `every MS DEED` does a thing again and again, `last DEED`
+//! when the connection is over. `echo` is the one honest deed, by which a test sees that a session still works. Never
+//! installed anywhere.
 
 use std::hint::{black_box, spin_loop};
 
@@ -18,6 +19,8 @@ pub struct Hostile {
     echoed: u8,
     /// What is done again and again, and how many milliseconds lie between.
     again: Option<(Millis, String)>,
+    /// What it does when it is told that the connection is over.
+    last: String,
     /// Whether each timer is set again when it is due.
     ticks: bool,
     /// Whether each fetch is made again when it has ended.
@@ -43,7 +46,7 @@ impl Driver for Hostile {
         misbehave(&setting("open"))?;
         let echoed = context.saved.as_deref().and_then(|saved| saved.first().copied()).unwrap_or_default();
         let (connected, save) = (setting("connected"), setting("save"));
-        Ok(Self { connected, save, echoed, again: None, ticks: false, fetches: false })
+        Ok(Self { connected, save, echoed, again: None, last: String::new(), ticks: false, fetches: false })
     }
 
     fn handle(&mut self, _: u64, input: Input, out: &mut Outputs) -> Result<(), Fault> {
@@ -71,6 +74,7 @@ impl Driver for Hostile {
                 out.send([self.echoed]);
                 Ok(())
             }
+            Input::Disconnected(_) => self.obey(&self.last.clone(), out),
             _ => Ok(()),
         }
     }
@@ -165,6 +169,13 @@ impl Hostile {
                 let facts = Vec::new();
                 out.push(Output::Status(Status { health: "poorly".to_owned(), reason: String::new(), facts }));
             }
+            "lie" => {
+                #[allow(unsafe_code, reason = "no safe code lies like this")]
+                // SAFETY: nobody in here reads it as text; the host must find out that it is none.
+                let lie = unsafe { String::from_utf8_unchecked(vec![0xff]) };
+                out.warn(lie);
+            }
+            "last" => argument.clone_into(&mut self.last),
             "header" => out.answer(1, Response::new(200).header("x", "a\r\nset-cookie: b")),
             other => misbehave(other)?,
         }

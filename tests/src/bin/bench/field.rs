@@ -204,6 +204,7 @@ pub(crate) fn readers(count: usize, port: u16, device: &str) -> String {
 async fn accepted(stream: TcpStream, shared: Arc<Shared>, told: mpsc::UnboundedSender<Told>) {
     let _ = stream.set_nodelay(true);
     let Some(terminal) = stream.local_addr().ok().and_then(|own| terminal(own.ip())) else { return };
+    let peer = stream.peer_addr().ok();
     let (mut from, to) = stream.into_split();
     // What a card on an earlier connection waited for does not come on this one.
     if let Some(sent) = shared.sent.get(terminal) {
@@ -228,7 +229,13 @@ async fn accepted(stream: TcpStream, shared: Arc<Shared>, told: mpsc::UnboundedS
             let _ = told.send(Told { sent: shared.begun + Duration::from_nanos(sent), took, verdict });
         }
     }
-    shared.ways.lock().unwrap().remove(&terminal);
+    // A host that was killed and started again may have dialled before this one's end was noticed.
+    let is_ours = |way: &OwnedWriteHalf| way.peer_addr().ok() == peer;
+    let mut ways = shared.ways.lock().unwrap();
+    if ways.get(&terminal).is_some_and(is_ours) {
+        ways.remove(&terminal);
+    }
+    drop(ways);
     shared.closed.fetch_add(1, Ordering::Relaxed);
     shared.connected.fetch_sub(1, Ordering::Relaxed);
 }

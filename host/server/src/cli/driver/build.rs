@@ -40,6 +40,9 @@ pub(in crate::cli) struct Build {
     place: Place,
 }
 
+/// The variable that names another folder than `target`.
+const TARGET_FOLDER: &str = "CARGO_TARGET_DIR";
+
 /// Where cargo works.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Place {
@@ -69,6 +72,7 @@ impl Build {
 
 /// A driver's crate, as cargo sees it.
 pub(super) struct Crate {
+    folder: PathBuf,
     manifest: PathBuf,
     package: String,
     library: String,
@@ -100,7 +104,8 @@ impl Crate {
         let manifest = manifest
             .canonicalize()
             .with_context(|| format!("there is no crate in {}; `cardinal driver new` makes one", folder.display()))?;
-        let mut metadata = cargo();
+        let folder = manifest.parent().unwrap_or(folder).to_owned();
+        let mut metadata = cargo(&folder)?;
         metadata.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(&manifest);
         let metadata: Value =
             serde_json::from_str(&cardinal_build::output(&mut metadata)?).context("cargo metadata gave no JSON")?;
@@ -130,21 +135,32 @@ impl Crate {
             needs: needs.or_else(|| Version::parse(env!("CARGO_PKG_RUST_VERSION"))).context("no compiler's version")?,
             target: told("target_directory", text(&metadata, "target_directory"))?.into(),
             manifest,
+            folder,
         })
+    }
+
+    /// The folders that a build writes to.
+    pub(super) fn makes(&self, place: &Place) -> Result<[PathBuf; 2]> {
+        Ok([self.target.clone(), self.work(place)?])
+    }
+
+    /// Where cargo works.
+    fn work(&self, place: &Place) -> Result<PathBuf> {
+        let work = place.cargo_target.clone().unwrap_or_else(|| self.target.join("wasm"));
+        std::path::absolute(&work).with_context(|| format!("{} is no folder", work.display()))
     }
 
     /// Compiles it and writes what comes of it. The compiler talks to the person itself.
     pub(super) fn build(&self, place: &Place) -> Result<Built> {
-        let way = WasmTarget::find(self.needs)?.with_context(|| {
+        let way = WasmTarget::find(self.needs, &self.folder)?.with_context(|| {
             format!(
                 "drivers are compiled for {TARGET}, which this compiler lacks; run\n    {RUSTUP_COMMAND}\nor, on Debian \
                  where rustup does not reach its servers,\n    apt-get install {}",
                 DEBIAN_PACKAGES.join(" ")
             )
         })?;
-        let work = place.cargo_target.clone().unwrap_or_else(|| self.target.join("wasm"));
-        let work = std::path::absolute(&work).with_context(|| format!("{} is no folder", work.display()))?;
-        let mut cargo = cargo();
+        let work = self.work(place)?;
+        let mut cargo = cargo(&self.folder)?;
         cargo.args(["build", "--lib", "--profile", "driver", "--package", &self.package]);
         cargo.arg("--manifest-path").arg(&self.manifest).arg("--target-dir").arg(&work);
         // Small and quick, and a panic is a trap. The names go to a file of their own.
@@ -180,8 +196,15 @@ impl Crate {
     }
 }
 
-fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+/// Cargo in the crate's folder: it finds the crate's own `rust-toolchain.toml` and `.cargo/config.toml` from there.
+fn cargo(folder: &Path) -> Result<Command> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(folder);
+    // What the caller's folder is to it stays so.
+    if let Some(target) = std::env::var_os(TARGET_FOLDER) {
+        cargo.env(TARGET_FOLDER, std::path::absolute(target).context("CARGO_TARGET_DIR names no folder")?);
+    }
+    Ok(cargo)
 }
 
 /// Writes a file whole or not at all, for everybody to read.
@@ -193,4 +216,28 @@ fn replace(path: &Path, content: &[u8]) -> Result<()> {
         file.persist(path).map_err(|error| error.error)
     };
     write().map(drop).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crate_has_its_own_configuration_of_cargo_wherever_it_is_built_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("Cargo.toml", "[package]\nname = \"a-b\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n");
+        write("src/lib.rs", "");
+        write(".cargo/config.toml", "[build]\ntarget-dir = \"made\"\n");
+        let found = Crate::find(folder.path()).unwrap();
+        if std::env::var_os(TARGET_FOLDER).is_none() {
+            assert_eq!(found.target, folder.path().canonicalize().unwrap().join("made"));
+        }
+        let place = Place { cargo_target: Some("/elsewhere".into()) };
+        assert_eq!(found.makes(&place).unwrap(), [found.target.clone(), "/elsewhere".into()]);
+    }
 }

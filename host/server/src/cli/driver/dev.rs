@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use cardinal_domain::event::Event;
 use clap::Args;
 use reqwest::Method;
@@ -20,7 +20,8 @@ use super::{
     build::{Crate, Place},
     install,
     replay::Test,
-    swap, watch,
+    swap,
+    watch::Watch,
 };
 use crate::{
     http::ReaderView,
@@ -53,11 +54,11 @@ pub(in crate::cli) struct Dev {
 impl Dev {
     pub(super) async fn run(self, client: &Client) -> Result<()> {
         if self.once {
-            return self.round(client).await.map(drop);
+            return self.round(Crate::find(&self.folder), client, |_| ()).await;
         }
         let (told, mut driver) = tokio::sync::watch::channel(String::new());
         let events = async {
-            // Nothing is to be shown before the first round told what the driver is called.
+            // Nothing is to be shown before a driver was installed: only then it is known what it is called.
             let known = driver.wait_for(|driver| !driver.is_empty()).await;
             let id = known.map_err(|_| anyhow!("the driver has no name"))?.clone();
             let readers: Vec<ReaderView> = client.get("reader").await?;
@@ -71,19 +72,21 @@ impl Dev {
                 }
                 event.body.reader.as_ref().is_some_and(|reader| readers.borrow().contains(reader))
             })
-            .await
+            .await?;
+            bail!("the host ended; begin again when it is back")
         };
         let rounds = async {
+            let mut sources = Watch::new(&self.folder);
             loop {
-                let seen = watch::look(&self.folder);
-                match self.round(client).await {
-                    Ok(id) => {
-                        told.send_replace(id);
-                    }
-                    Err(error) => eprintln!("error: {error:#}"),
+                let found = Crate::find(&self.folder);
+                let made = found.as_ref().ok().and_then(|it| it.makes(&self.place).ok()).unwrap_or_default();
+                let seen = sources.look(&made);
+                let round = self.round(found, client, |id| drop(told.send_replace(id.to_owned())));
+                if let Err(error) = round.await {
+                    eprintln!("error: {error:#}");
                 }
                 say!("waiting for a change in {} (Ctrl-C ends)", self.folder.display());
-                watch::changed(&self.folder, &seen).await;
+                sources.changed(&made, &seen).await;
             }
         };
         tokio::select! {
@@ -93,16 +96,18 @@ impl Dev {
         }
     }
 
-    /// One round; gives the driver's `vendor/name`.
-    async fn round(&self, client: &Client) -> Result<String> {
-        let (folder, place) = (self.folder.clone(), self.place.clone());
+    /// One round; tells the driver's `vendor/name` once it is installed.
+    async fn round(&self, found: Result<Crate>, client: &Client, told: impl Fn(&str)) -> Result<()> {
+        let (found, folder, place) = (found?, self.folder.clone(), self.place.clone());
         // Compiling takes a while, and events are shown meanwhile.
-        let built =
-            tokio::task::spawn_blocking(move || made(&folder, &place)).await.context("the build was lost")??;
+        let built = tokio::task::spawn_blocking(move || made(&found, &folder, &place))
+            .await
+            .context("the build was lost")??;
         let report = install::replace(client, &built).await.context("the host does not take it")?;
         let label = install::label(&report);
         say!("{label} is installed ({}), sha256 {}", report.signature.words(), report.digest);
         let id = report.manifest.id();
+        told(&id);
         let body =
             SwapBody { to: report.manifest.version.clone(), canary: Canary::default(), for_seconds: 0, dry_run: false };
         let path = format!("driver/{id}/swap");
@@ -118,13 +123,13 @@ impl Dev {
         if view.pinned > 0 {
             say!("{} readers name a version of their own and were not touched", view.pinned);
         }
-        Ok(id)
+        Ok(())
     }
 }
 
 /// Builds the crate and runs its traces: the file.
-fn made(folder: &Path, place: &Place) -> Result<PathBuf> {
-    let built = Crate::find(folder)?.build(place)?;
+fn made(found: &Crate, folder: &Path, place: &Place) -> Result<PathBuf> {
+    let built = found.build(place)?;
     built.tell();
     if folder.join("traces").is_dir() {
         let test = Test { folder: folder.to_owned(), driver: Some(built.driver.clone()), bless: false };

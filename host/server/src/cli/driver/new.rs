@@ -17,7 +17,7 @@ use super::super::output::{self, say};
 The vendor is what stands before the first hyphen of the crate's name, and the driver's name is the rest.
 
 The SDK (cardinal-sdk) is part of Cardinal's repository. Without --sdk it is taken from a clone of it: one that this folder or
-this program lies in. Where there is none, cargo fetches it from the repository by git.
+this program lies in.
 
 Examples:
   cardinal driver new acme-tcp                                     a folder acme-tcp with the driver acme/tcp
@@ -40,6 +40,13 @@ pub(in crate::cli) struct New {
     #[arg(long, value_name = "DIR", env = "CARDINAL_SDK")]
     sdk: Option<PathBuf>,
 }
+
+/// Names that no library can have: words of Rust, and libraries that every driver's crate knows.
+const RESERVED: &str = "
+    abstract as async await become box break const continue crate do dyn else enum extern false final fn for gen if impl in
+    let loop macro match mod move mut override priv pub ref return self static struct super trait true try type typeof
+    unsafe unsized use virtual where while yield
+    alloc cardinal_sdk core proc_macro std test";
 
 /// The files of a crate, with `{{words}}` to be filled in.
 const FILES: [(&str, &str); 8] = [
@@ -67,12 +74,16 @@ impl New {
             bail!("{} is not empty; say another folder with --path", folder.display());
         }
         let sdk = match self.sdk {
-            Some(clone) => match sdk_in(&clone) {
-                Some(sdk) => Sdk::Path(sdk),
-                None => bail!("there is no SDK in {}; name a clone of Cardinal's repository", clone.display()),
-            },
-            None => Sdk::find(),
+            Some(clone) => sdk_in(&clone).with_context(|| {
+                format!("there is no SDK in {}; name a clone of Cardinal's repository", clone.display())
+            })?,
+            None => find_sdk().context(
+                "neither this folder nor this program lies in a clone of Cardinal's repository, which has the SDK; name \
+                 one with --sdk CLONE",
+            )?,
         };
+        let dependency = toml::Table::from_iter([("path".to_owned(), sdk.display().to_string().into())]);
+        let dependency = format!("{{ {} }}", dependency.to_string().trim_end());
         let words = [
             ("crate", self.package.clone()),
             ("lib", self.package.replace('-', "_")),
@@ -81,7 +92,7 @@ impl New {
             ("vendor", vendor.clone()),
             ("name", name.clone()),
             ("rust", env!("CARGO_PKG_RUST_VERSION").to_owned()),
-            ("sdk", sdk.dependency()),
+            ("sdk", dependency.clone()),
         ];
         for (file, template) in FILES {
             let path = folder.join(file);
@@ -93,10 +104,11 @@ impl New {
         }
         if as_json {
             let driver = format!("{vendor}/{name}");
-            return output::json(&serde_json::json!({ "crate": folder, "driver": driver, "sdk": sdk.dependency() }));
+            return output::json(&serde_json::json!({ "crate": folder, "driver": driver, "sdk": dependency }));
         }
-        say!("{}: the driver {vendor}/{name}; SDK {}", folder.display(), sdk.words());
-        say!("next: cd {} && cargo test && cardinal driver build && cardinal driver test .", folder.display());
+        say!("{}: the driver {vendor}/{name}; SDK of {}", folder.display(), sdk.display());
+        let folder = quoted(&folder.display().to_string());
+        say!("next: cd {folder} && cargo test && cardinal driver build && cardinal driver test .");
         Ok(())
     }
 }
@@ -118,15 +130,22 @@ fn check(package: &str, vendor: &str, name: &str) -> Result<()> {
     if !good || package.len() > 64 {
         bail!("{package:?} is no crate's name: a-z, 0-9 and hyphens, beginning with a letter, 64 at most");
     }
-    if ["test", "core", "std", "alloc", "cardinal-sdk"].contains(&package) {
-        bail!("{package:?} is another crate's name; take one such as {}-{}", manifest.vendor, manifest.name);
+    if RESERVED.split_ascii_whitespace().any(|word| word == package.replace('-', "_")) {
+        bail!("{package:?} means something else in Rust; take a name such as {}-{}", manifest.vendor, manifest.name);
     }
     Ok(())
 }
 
-/// `acme-tcp` as a type: `AcmeTcp`.
+/// `acme-tcp` as a type: `AcmeTcp`. One word alone, such as `card`, could be a type of the SDK: `CardDriver`.
 fn type_name(package: &str) -> String {
-    package.split(['-', '_']).map(capital).collect()
+    let name: String = package.split(['-', '_']).map(capital).collect();
+    if package.contains(['-', '_']) { name } else { name + "Driver" }
+}
+
+/// As a shell takes it for one word.
+fn quoted(path: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
+    if path.chars().all(is_plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 fn title(vendor: &str, name: &str) -> String {
@@ -138,36 +157,10 @@ fn capital(word: &str) -> String {
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
-/// Where a new crate has its SDK from.
-enum Sdk {
-    /// The crate's folder.
-    Path(PathBuf),
-    Git,
-}
-
-impl Sdk {
-    /// The clone that the working folder or this program lies in.
-    fn find() -> Self {
-        let places = [std::env::current_dir(), std::env::current_exe().and_then(fs::canonicalize)];
-        let found = places.iter().flatten().flat_map(|place| place.ancestors()).find_map(sdk_in);
-        found.map_or(Self::Git, Self::Path)
-    }
-
-    fn dependency(&self) -> String {
-        let table = match self {
-            Self::Path(path) => toml::Table::from_iter([("path".to_owned(), path.display().to_string().into())]),
-            Self::Git => toml::Table::from_iter([("git".to_owned(), env!("CARGO_PKG_REPOSITORY").into())]),
-        };
-        let fields: Vec<_> = table.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-        format!("{{ {} }}", fields.join(", "))
-    }
-
-    fn words(&self) -> String {
-        match self {
-            Self::Path(path) => format!("of {}", path.display()),
-            Self::Git => concat!("by git from ", env!("CARGO_PKG_REPOSITORY")).to_owned(),
-        }
-    }
+/// The SDK's crate in the clone that the working folder or this program lies in.
+fn find_sdk() -> Option<PathBuf> {
+    let places = [std::env::current_dir(), std::env::current_exe().and_then(fs::canonicalize)];
+    places.iter().flatten().flat_map(|place| place.ancestors()).find_map(sdk_in)
 }
 
 /// The SDK's crate in a clone, if that is one.
@@ -210,9 +203,30 @@ mod tests {
         fs::write(folder.path().join("mine"), "").unwrap();
         assert!(new("acme-tcp", folder.path()).run(true).unwrap_err().to_string().contains("not empty"));
         let free = folder.path().join("new");
-        for name in ["acme", "Acme-tcp", "acme-TCP", "1acme-x", "cardinal-x", "acme-", "ac me-x", "-x"] {
+        for name in ["acme", "Acme-tcp", "acme-TCP", "1acme-x", "cardinal-x", "acme-", "ac me-x", "-x", "proc-macro"] {
             assert!(new(name, &free).run(true).is_err(), "{name}");
         }
         assert!(!free.exists());
+    }
+
+    #[test]
+    fn a_name_of_one_word_makes_no_type_of_the_sdk_and_no_word_of_rust_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = |package: &str| {
+            let (vendor, name) = (Some("acme".to_owned()), Some("tcp".to_owned()));
+            New { vendor, name, ..new(package, &folder.path().join(package)) }.run(true)
+        };
+        new("card").unwrap();
+        let code = fs::read_to_string(folder.path().join("card/src/lib.rs")).unwrap();
+        assert!(code.contains("pub struct CardDriver {"), "{code}");
+        for word in ["match", "self", "std"] {
+            assert!(new(word).unwrap_err().to_string().contains("such as acme-tcp"), "{word}");
+        }
+    }
+
+    #[test]
+    fn the_next_command_can_be_typed() {
+        assert_eq!(quoted("drivers/acme-tcp"), "drivers/acme-tcp");
+        assert_eq!(quoted("it's my/x"), r"'it'\''s my/x'");
     }
 }

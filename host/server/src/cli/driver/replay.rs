@@ -1,9 +1,11 @@
 //! `cardinal driver replay` and `cardinal driver test`: traces run with a driver's file, without a host.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use cardinal_domain::trace::Trace;
 use cardinal_runtime::{
     Bounds, Driver, Runtime,
     replay::{
@@ -16,9 +18,6 @@ use clap::Args;
 use serde_json::json;
 
 use super::super::output::{self, say};
-
-/// The largest trace that is read, in bytes: four times the usual bound of a capture.
-const LARGEST: u64 = 64 << 20;
 
 /// Run a trace with a driver, and show where it first answers something else
 #[derive(Debug, Args)]
@@ -44,7 +43,7 @@ FOLDER holds files that end in .trace, or has a folder `traces` that does. Witho
 .wasm there, in target/drivers, or in the folder above.
 
 --bless writes what the driver answers into the traces that differ. It makes a mistake of the driver the rule: read the
-change before you keep it (`git diff`). That a session breaks or is refused is never written.
+change before you keep it (`git diff`). That a session breaks, ends earlier or is refused is never written.
 
 Examples:
   cardinal driver test drivers/acme-tcp --driver target/drivers/acme-tcp.wasm
@@ -70,14 +69,9 @@ fn load(file: &Path) -> Result<Driver> {
 impl Replay {
     pub(super) fn run(self, as_json: bool) -> Result<()> {
         let path = self.trace.display();
-        let size = std::fs::metadata(&self.trace).with_context(|| format!("cannot read {path}"))?.len();
-        if size > LARGEST {
-            bail!("{path} has {size} bytes; a trace may have {LARGEST}");
-        }
-        let text = std::fs::read_to_string(&self.trace).with_context(|| format!("cannot read {path}"))?;
-        let expected = Trace::parse(&text).with_context(|| format!("{path} is no trace"))?;
+        let (text, expected) = folder::read(&self.trace).map_err(|failure| anyhow!(plain(&failure)))?;
         let driver = load(&self.driver)?;
-        let got = replay(&expected, &driver).with_context(|| format!("{path}"))?;
+        let got = replay(&expected, &driver).map_err(|error| anyhow!("{path}: {}", plain(&error)))?;
         let difference = Difference::first(&text, &expected, &got);
         let (steps, label) = (expected.steps.len(), driver.label());
         if as_json {
@@ -98,6 +92,11 @@ impl Replay {
         }
         bail!("{label} answers something else than {path} says, from line {} on", difference.line)
     }
+}
+
+/// An error in its lines: words of a trace or of a driver are in it, which must not steer the terminal.
+fn plain(error: &impl Display) -> String {
+    error.to_string().lines().map(output::plain).collect::<Vec<_>>().join("\n")
 }
 
 fn told(difference: &Difference) -> serde_json::Value {
@@ -145,7 +144,7 @@ impl Test {
             match &result {
                 Ok(_) => {}
                 Err(Failure::Differs { path, difference, .. }) => show(&path.display().to_string(), &label, difference),
-                Err(failure) => say!("         {failure}"),
+                Err(failure) => say!("         {}", plain(failure)),
             }
         }
         if as_json {
