@@ -135,7 +135,7 @@ pub struct Plan {
 #[error("{}", .0.join("\n"))]
 pub struct PlanError(pub Vec<String>);
 
-trait Entity: Clone + PartialEq + Serialize {
+pub(crate) trait Entity: Clone + PartialEq + Serialize {
     const KIND: &'static str;
     fn name(&self) -> &str;
 }
@@ -284,7 +284,7 @@ fn compare<T: Entity>(
 }
 
 /// The fields in which two versions differ, as text fit to be shown.
-fn fields<T: Entity>(old: Option<&T>, new: Option<&T>) -> Vec<Field> {
+pub(crate) fn fields<T: Entity>(old: Option<&T>, new: Option<&T>) -> Vec<Field> {
     let object = |entity: Option<&T>| match entity.map(serde_json::to_value) {
         Some(Ok(Value::Object(object))) => object,
         _ => serde_json::Map::new(),
@@ -314,6 +314,9 @@ fn shown(key: &str, value: Option<&Value>) -> Option<String> {
             Some(format!("({} set: {})", settings.len(), settings.keys().cloned().collect::<Vec<_>>().join(", ")))
         }
         Value::String(text) => Some(text.clone()),
+        Value::Array(texts) if texts.iter().all(Value::is_string) => {
+            Some(texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
+        }
         value => Some(value.to_string()),
     }
 }

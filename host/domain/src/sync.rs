@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     names::{GroupName, UserName},
+    plan::{Action, Field, Line, fields},
     site::{Origin, User},
 };
 
@@ -234,4 +235,94 @@ impl Plan {
 /// A number of things in memory.
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// How many members of a group a line names.
+const NAMED: usize = 10;
+
+/// A change, for people and for the API. Card numbers are not shown in clear.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// What is done, to whom, and the fields that differ.
+    #[serde(flatten)]
+    pub line: Line,
+    /// Why.
+    pub why: String,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.line.to_string();
+        let (first, rest) = line.split_once('\n').unwrap_or((&line, ""));
+        write!(f, "{first}  ({})", self.why)?;
+        if rest.is_empty() { Ok(()) } else { write!(f, "\n{rest}") }
+    }
+}
+
+impl Change {
+    /// For people.
+    pub fn shown(&self) -> Shown {
+        let field = |key: &str, old: Option<String>, new: Option<String>| Field { key: key.to_owned(), old, new };
+        let name = |old: &str, new: &str| field("name", Some(old.to_owned()), Some(new.to_owned()));
+        let members = |names: &[UserName]| Some(named(names)).filter(|_| !names.is_empty());
+        let (action, kind, of, fields, why) = match self {
+            Self::RemoveUser { user, why } => (Action::Remove, "user", user.name.as_str(), Vec::new(), why),
+            Self::RenameUser { from, to, why } => {
+                (Action::Change, "user", from.as_str(), vec![name(from.as_str(), to.as_str())], why)
+            }
+            Self::UpdateUser { before, after, why } => {
+                (Action::Change, "user", after.name.as_str(), fields(Some(&**before), Some(&**after)), why)
+            }
+            Self::AddUser { user, why } => (Action::Add, "user", user.name.as_str(), fields(None, Some(&**user)), why),
+            Self::RemoveGroup { group, why } => (Action::Remove, "group", group.name.as_str(), Vec::new(), why),
+            Self::AddGroup { group, why } => {
+                (Action::Add, "group", group.name.as_str(), vec![field("members", None, members(&group.members))], why)
+            }
+            Self::ChangeGroup { from, to, why, .. } if from == to => {
+                (Action::Change, "group", from.as_str(), Vec::new(), why)
+            }
+            Self::ChangeGroup { from, to, why, .. } => {
+                (Action::Change, "group", from.as_str(), vec![name(from.as_str(), to.as_str())], why)
+            }
+            Self::Members { group, left, joined, why } => {
+                let fields = vec![field("left", None, members(left)), field("joined", None, members(joined))];
+                (Action::Change, "group", group.as_str(), fields, why)
+            }
+        };
+        let line = Line { action, kind: kind.to_owned(), name: of.to_owned(), fields };
+        Shown { line, why: why.clone() }
+    }
+}
+
+/// Some names, and how many more.
+fn named(names: &[UserName]) -> String {
+    let some: Vec<_> = names.iter().take(NAMED).map(UserName::as_str).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => some.join(", "),
+        more => format!("{} and {more} more", some.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::card::CardNumber;
+
+    #[test]
+    fn a_change_is_shown_with_its_reason_and_without_its_card() {
+        let name = |name: &str| UserName::new(name).unwrap();
+        let before = User { other_emails: vec!["a@x".into(), "b@x".into()], ..User::new(name("ada")) };
+        let after = User { card: Some(CardNumber::new("471155").unwrap()), other_emails: Vec::new(), ..before.clone() };
+        let update = Change::UpdateUser { before: Box::new(before), after: Box::new(after), why: "card differs".into() };
+        assert_eq!(
+            update.shown().to_string(),
+            "~ user ada  (card differs)\n    card = ***55\n    other_emails: a@x, b@x -> (none)"
+        );
+        let joined = (0..13).map(|at| name(&format!("u{at}"))).collect();
+        let members = Change::Members { group: GroupName::new("Staff").unwrap(), left: Vec::new(), joined, why: "x".into() };
+        assert_eq!(
+            members.shown().to_string(),
+            "~ group staff  (x)\n    joined = u0, u1, u2, u3, u4, u5, u6, u7, u8, u9 and 3 more"
+        );
+    }
 }

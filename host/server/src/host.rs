@@ -37,6 +37,7 @@ use crate::{
     sessions::{Listeners, Quarantine, Services, Sessions},
     sign_in::Passwords,
     swap::Swaps,
+    sync::{self, Syncs},
     tls::{self, Door, Tls},
     token::OwnerToken,
 };
@@ -49,6 +50,7 @@ pub struct Host {
     pub services: Arc<Services>,
     pub sessions: Sessions,
     pub swaps: Swaps,
+    pub syncs: Syncs,
     pub token: OwnerToken,
     /// One change of the site at a time: a plan holds only for the site it was made from.
     pub applying: tokio::sync::Mutex<()>,
@@ -252,6 +254,7 @@ async fn start(config: Config, tls: Arc<Tls>, ports: Ports, bases: Bases) -> Res
         sessions: Sessions::new(Arc::clone(&services)),
         services,
         swaps: Swaps::default(),
+        syncs: Syncs::default(),
         token,
         applying: tokio::sync::Mutex::default(),
         stopping: CancellationToken::new(),

@@ -23,6 +23,7 @@ mod retention;
 mod sessions;
 mod sign_in;
 mod swap;
+mod sync;
 mod tls;
 mod token;
 

@@ -19,6 +19,7 @@ mod printer;
 mod reader;
 mod rotate;
 mod serve;
+mod sync;
 mod tls;
 mod user;
 
@@ -73,6 +74,9 @@ enum Verb {
     /// Where jobs are delivered
     #[command(subcommand, after_help = printer::EXAMPLES)]
     Printer(printer::Action),
+    /// Users and groups from the company's directory
+    #[command(subcommand, after_help = sync::EXAMPLES)]
+    Sync(sync::Action),
     /// What people print to
     #[command(subcommand, after_help = entity::QUEUE)]
     Queue(entity::Action),
@@ -139,6 +143,7 @@ async fn ask(global: &Global, verb: Verb) -> Result<()> {
         Verb::Reader(action) => action.run(&client).await,
         Verb::Card(action) => action.run(&client).await,
         Verb::Job(action) => action.run(&client).await,
+        Verb::Sync(action) => action.run(&client).await,
         Verb::Driver(action) => action.run(&client).await,
         Verb::Capture(action) => action.run(&client).await,
         Verb::Event(action) => action.run(&client).await,

@@ -71,6 +71,17 @@ const PLAIN: &[(&str, &str)] = &[
       system's. Empty: the system's alone. A single printer's own certificate is pinned with `cardinal printer trust`.",
     ),
     (
+        "directory.ca",
+        "A PEM file with certificates of authorities that vouch for directory servers, besides the system's. Empty: the \
+      system's alone.",
+    ),
+    (
+        "directory.program_within_s",
+        "How long one run of a sync program may take, in seconds. Which programs and files a sync source may use is said in \
+      [directory.programs] (staff = [\"/usr/local/bin/staff-sync\", \"--all\"]) and [directory.files] (staff = \"staff.csv\"): \
+      by that name, since no API names a program or a path.",
+    ),
+    (
         "store.url",
         "Where the store is. Empty: SQLite, cardinal.db in the data folder. A PostgreSQL database of this host's own: \
       postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full. Better in the environment than in this file.",

@@ -43,6 +43,7 @@ pub struct Config {
     pub fetches: FetchLimits,
     pub readers: Readers,
     pub printers: Printers,
+    pub directory: Directory,
     pub store: StoreConfig,
     pub log: Log,
     pub drivers: Drivers,
@@ -140,6 +141,25 @@ pub struct Printers {
     pub ca: PathBuf,
 }
 
+/// `[directory]`: what sync sources may use of this host. They are configured by API, so that they name none of it by path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Directory {
+    pub ca: PathBuf,
+    /// How long one run of a program may take, in seconds.
+    pub program_within_s: u64,
+    /// CSV and TSV files, by the name that a source has for them.
+    pub files: BTreeMap<String, PathBuf>,
+    /// Programs with their first arguments, likewise.
+    pub programs: BTreeMap<String, Vec<String>>,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self { ca: PathBuf::new(), program_within_s: 600, files: BTreeMap::new(), programs: BTreeMap::new() }
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
@@ -233,6 +253,7 @@ impl Default for Config {
             fetches: FetchLimits::default(),
             readers: Readers::default(),
             printers: Printers::default(),
+            directory: Directory::default(),
             store: StoreConfig::default(),
             log: Log::default(),
             drivers: Drivers::default(),
@@ -307,6 +328,11 @@ impl Config {
         config.recorder.check().with_context(|| format!("{}: [recorder]", file.display()))?;
         in_range("grace_ms", config.drivers.grace_ms, 0, LONGEST_GRACE_MS, "")
             .with_context(|| format!("{}: [drivers]", file.display()))?;
+        in_range("program_within_s", config.directory.program_within_s, 1, 86_400, "")
+            .with_context(|| format!("{}: [directory]", file.display()))?;
+        if let Some((name, _)) = config.directory.programs.iter().find(|(_, command)| command.is_empty()) {
+            bail!("{}: [directory.programs] {name} is empty: name a program, such as [\"/usr/local/bin/staff\"]", file.display());
+        }
         config.readers.check().with_context(|| format!("{}", file.display()))?;
         // The session answers for its driver, in words of its own; the listener's end is for a session that is stuck.
         let (answer_ms, at_least) = (config.readers.bounds.answer_ms, config.sessions.call_answer_ms);

@@ -15,6 +15,7 @@ mod publishers;
 mod readers;
 mod site;
 mod swap;
+mod syncs;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub use self::{
     publishers::{PublisherChanged, TrustBody},
     readers::{Callback, CommandBody, ReaderView, RotateBody, Rotated},
     site::{Applied, ApplyQuery},
+    syncs::{ChangeQuery, SyncQuery},
 };
 use cardinal_domain::bounds::size;
 
@@ -75,6 +77,11 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/api/v1/job/{number}", get(jobs::show).delete(jobs::cancel))
         .route("/api/v1/job/{number}/release", post(jobs::release))
         .route("/api/v1/card/convert", post(card::convert))
+        .route("/api/v1/sync", get(syncs::list).post(syncs::start))
+        .route("/api/v1/sync/current", get(syncs::current).delete(syncs::call_off))
+        .route("/api/v1/sync/{number}", get(syncs::show))
+        .route("/api/v1/sync/{number}/change", get(syncs::changes))
+        .route("/api/v1/sync/{number}/approve", post(syncs::approve))
         .route("/api/v1/event", get(events::list))
         .route("/api/v1/event/stream", get(events::stream))
         .layer(DefaultBodyLimit::max(LARGEST_SITE))

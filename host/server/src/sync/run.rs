@@ -1,0 +1,342 @@
+//! One sync from its beginning to its end.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use cardinal_directory::{
+    Locals, Mark, Progress, Reading, Schema, Snapshot, Trust,
+    plan::{Options, Record, Said, changed_since, digest, plan, reverse},
+};
+use cardinal_domain::{
+    event::{EventBody, EventKind},
+    names::{SourceName, TraceId, UserName},
+    password::PinDigest,
+    site::{Source, SourceKind},
+    sync::{Change, Plan},
+    time::Timestamp,
+};
+use cardinal_store::{People, SyncRun};
+use ring::hmac;
+
+use super::{Current, Kind, Outcome, SourceRead, SyncBody, SyncError, SyncView, Told, lock};
+use crate::{hex, host::Host, sessions::Services};
+
+/// How often it is told as an event how far reading is.
+const PROGRESS: Duration = Duration::from_secs(10);
+/// How many users that were changed since are named where a sync cannot be taken back.
+const NAMED: usize = 10;
+/// How many runs are kept.
+const KEPT: i64 = 100;
+/// So much of a digest is enough to name a plan.
+const DIGEST_BEGINS: usize = 8;
+
+/// A plan with what it was made from.
+struct Planned {
+    plan: Plan,
+    as_of: i64,
+    marks: BTreeMap<SourceName, String>,
+    undoes: Option<i64>,
+}
+
+/// Runs a sync to its end, and tells of it.
+pub(super) async fn run(host: Arc<Host>, current: Arc<Current>, body: SyncBody) {
+    let trace = TraceId::new();
+    let services = &host.services;
+    services.tell(EventBody::new(trace, EventKind::SyncStarted, format!("a sync began ({})", body.kind))).await;
+    let planned = current.call_off.run_until_cancelled(planned(services, &current, &body, trace)).await;
+    let (outcome, why, planned) = match planned {
+        None => (Outcome::CalledOff, "it was called off".to_owned(), None),
+        Some(Err(error)) => (Outcome::Failed, format!("{error:#}"), None),
+        Some(Ok(planned)) => {
+            let (outcome, why) = outcome(&body, &planned.plan);
+            (outcome, why, Some(planned))
+        }
+    };
+    let ended = finish(services, &current, &body, trace, (outcome, why), planned).await;
+    if let Err(error) = ended {
+        let why = format!("the run could not be kept, and nothing was changed: {error:#}");
+        tracing::error!(why, "a sync failed");
+        current.change(|view| (view.outcome, view.why) = (Outcome::Failed, why));
+    }
+    current.change(|view| view.ended = Some(Timestamp::now()));
+}
+
+/// What becomes of a plan by itself.
+fn outcome(body: &SyncBody, plan: &Plan) -> (Outcome, String) {
+    let held: Vec<_> = plan.held.iter().map(ToString::to_string).collect();
+    match body.kind {
+        _ if plan.changes.is_empty() && body.kind != Kind::Undo => (Outcome::Nothing, String::new()),
+        Kind::Test => (Outcome::Planned, String::new()),
+        _ if !held.is_empty() => (Outcome::Waits, format!("waits for approval: {}", held.join("; "))),
+        _ if !body.yes => (Outcome::Waits, "waits for approval".to_owned()),
+        _ => (Outcome::Applied, String::new()),
+    }
+}
+
+/// Reads and plans.
+async fn planned(services: &Services, current: &Current, body: &SyncBody, trace: TraceId) -> Result<Planned> {
+    if body.kind == Kind::Undo {
+        return undo(services, current).await;
+    }
+    let setup = services.store.setup();
+    let mut sources: Vec<_> = setup.sources.values().collect();
+    sources.sort_by_key(|source| source.rank);
+    // The store is read while the directories answer.
+    let (read, people) = tokio::join!(read_all(services, current, body, &sources, &setup.config, trace), services.store.people());
+    let (snapshots, people) = (read?, people?);
+    let options = match body.kind {
+        Kind::Nightly | Kind::Changes => Options::nightly(&setup.config),
+        _ => Options::of(&setup.config, body.remove),
+    };
+    let marks = snapshots.iter().filter_map(|of| Some((of.source.clone(), of.mark.as_ref()?.0.clone()))).collect();
+    let key = services.memory.key_for("cardinal: the digests of users' PINs")?;
+    let as_of = people.as_of;
+    let planning = tokio::task::spawn_blocking(move || plan_of(&people, &snapshots, &options, &key));
+    let plan = planning.await.context("planning failed in the host; please report this")?;
+    Ok(Planned { plan, as_of, marks, undoes: None })
+}
+
+fn plan_of(people: &People, snapshots: &[Snapshot], options: &Options, key: &hmac::Key) -> Plan {
+    let pin = |user: &UserName, pin: &str| pin_digest(key, user, pin);
+    let record = Record { users: &people.users, groups: &people.groups };
+    plan(record, Said { snapshots, pin: &pin }, options)
+}
+
+/// The digest of a user's PIN: that of two users with one PIN differ.
+fn pin_digest(key: &hmac::Key, user: &UserName, pin: &str) -> PinDigest {
+    let mut context = hmac::Context::with_key(key);
+    for part in [user.as_str().as_bytes(), b"\0", pin.as_bytes()] {
+        context.update(part);
+    }
+    let text = format!("hmac-sha256:{}", hex::encode(context.sign().as_ref()));
+    PinDigest::try_from(text).unwrap_or_else(|_| unreachable!("a digest of SHA-256 has 64 digits"))
+}
+
+/// All sources, whole, or why not.
+async fn read_all(
+    services: &Services,
+    current: &Current,
+    body: &SyncBody,
+    sources: &[&Source],
+    config: &BTreeMap<String, String>,
+    trace: TraceId,
+) -> Result<Vec<Snapshot>> {
+    let paths = &services.config.directory;
+    let ca = Some(&paths.ca).filter(|ca| !ca.as_os_str().is_empty()).map(|ca| services.config.path(ca));
+    let trust = Trust::new(ca.as_deref())?;
+    let locals = Locals {
+        files: paths.files.iter().map(|(name, path)| (name.clone(), services.config.path(path))).collect(),
+        programs: paths.programs.clone(),
+        program_within: Duration::from_secs(paths.program_within_s),
+    };
+    let reading = sources.iter().map(|source| {
+        let (progress, figures) = Progress::new();
+        lock(&current.reading).push((source.name.clone(), figures));
+        read_one(services, body, source, config, (&trust, &locals), progress)
+    });
+    let reading = futures_util::future::try_join_all(reading);
+    let telling = tell_progress(services, current, trace);
+    let read = tokio::select! {
+        read = reading => read?,
+        () = telling => bail!("reading ended"),
+    };
+    let (snapshots, told) = read.into_iter().unzip();
+    current.change(|view| view.told.sources = told);
+    lock(&current.reading).clear();
+    Ok(snapshots)
+}
+
+async fn read_one(
+    services: &Services,
+    body: &SyncBody,
+    source: &Source,
+    config: &BTreeMap<String, String>,
+    (trust, locals): (&Trust, &Locals),
+    progress: Progress,
+) -> Result<(Snapshot, SourceRead)> {
+    let began = Instant::now();
+    let is_ad = source.kind == SourceKind::ActiveDirectory;
+    let schema = Schema::of(source, config).with_context(|| format!("source {}", source.name))?;
+    let mark = match body.kind {
+        Kind::Changes if is_ad => services.store.sync_mark(&source.name).await?.map(Mark),
+        _ => None,
+    };
+    let reading = Reading { source, schema: &schema, trust, locals, since: mark.as_ref(), progress };
+    let snapshot = cardinal_directory::read(reading).await?;
+    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let told = SourceRead::of(&snapshot, took_ms);
+    Ok((snapshot, told))
+}
+
+/// Tells now and then how far reading is. Does not end.
+async fn tell_progress(services: &Services, current: &Current, trace: TraceId) {
+    loop {
+        tokio::time::sleep(PROGRESS).await;
+        for source in current.view().told.sources {
+            let of = source.of.map(|of| format!(" of {of}")).unwrap_or_default();
+            let message = format!("source {}: {}{of} entries read from {}", source.source, source.entries, source.server);
+            let event = EventBody::new(trace, EventKind::SyncProgress, message)
+                .fact("source", source.source.to_string())
+                .fact("entries", source.entries.to_string());
+            services.tell(event).await;
+        }
+    }
+}
+
+/// The way back of the last sync that changed anything.
+async fn undo(services: &Services, current: &Current) -> Result<Planned> {
+    let runs = services.store.sync_runs(i64::MAX, KEPT).await?;
+    let is_last = |run: &&SyncRun| {
+        run.outcome == Outcome::Applied.to_string() && run.undone_by.is_none() && run.undoes.is_none()
+    };
+    let last = runs.iter().find(is_last).ok_or_else(|| anyhow!("there is no sync to take back"))?;
+    let changes = services.store.sync_changes(last.number).await?;
+    let people = services.store.people().await?;
+    let done = Plan { changes, ..Plan::default() };
+    let changed = changed_since(&done, Record { users: &people.users, groups: &people.groups }, NAMED);
+    if !changed.is_empty() {
+        bail!(
+            "sync {} cannot be taken back exactly, because of what was changed since: {}; put that back first, or mend by hand",
+            last.number,
+            changed.join(", ")
+        );
+    }
+    let number = last.number;
+    current.change(|view| view.undoes = Some(number));
+    Ok(Planned { plan: reverse(&done), as_of: people.as_of, marks: BTreeMap::new(), undoes: Some(number) })
+}
+
+/// Keeps the run, carries it out where that is its outcome, and tells of it.
+async fn finish(
+    services: &Services,
+    current: &Current,
+    body: &SyncBody,
+    trace: TraceId,
+    (outcome, why): (Outcome, String),
+    planned: Option<Planned>,
+) -> Result<()> {
+    let view = current.view();
+    let mut told = view.told;
+    let mut run = SyncRun {
+        number: 0,
+        kind: body.kind.to_string(),
+        outcome: outcome.to_string(),
+        why,
+        began: view.began,
+        ended: Timestamp::now(),
+        told: String::new(),
+        digest: String::new(),
+        as_of: 0,
+        marks: BTreeMap::new(),
+        undoes: None,
+        undone_by: None,
+    };
+    let mut changes = Vec::new();
+    if let Some(mut planned) = planned {
+        told.take(&mut planned.plan);
+        run.digest = digest(&planned.plan);
+        (run.as_of, run.marks, run.undoes) = (planned.as_of, planned.marks, planned.undoes);
+        changes = planned.plan.changes;
+    }
+    // A mark is good only for what is carried out.
+    let carries_out = outcome == Outcome::Applied || (outcome == Outcome::Nothing && !run.marks.is_empty());
+    if carries_out {
+        // Until it is: a host that is killed in between has not done it.
+        run.outcome = Outcome::Waits.to_string();
+    }
+    run.told = serde_json::to_string(&told)?;
+    let events = if carries_out { Vec::new() } else { vec![event(trace, outcome, &run, &told)] };
+    run.number = services.store.keep_sync(&run, &changes, events).await?;
+    services.store.forget_syncs(KEPT).await?;
+    if carries_out {
+        run = carry_out(services, run, &changes, trace).await?;
+    }
+    current.change(|view| {
+        let under_way = SyncView::from(run);
+        *view = SyncView { told, ..under_way };
+    });
+    Ok(())
+}
+
+/// Carries out a run that is kept. What it comes to stands in the run.
+async fn carry_out(services: &Services, run: SyncRun, changes: &[Change], trace: TraceId) -> Result<SyncRun> {
+    let told: Told = serde_json::from_str(&run.told).unwrap_or_default();
+    let done = event(trace, Outcome::Applied, &run, &told);
+    let number = run.number;
+    let refused = match services.store.carry_out_sync(&run, changes, &run.told, vec![done]).await {
+        Ok(true) => {
+            return Ok(SyncRun { outcome: Outcome::Applied.to_string(), why: String::new(), ended: Timestamp::now(), ..run });
+        }
+        Ok(false) => (Outcome::Stale, "users were changed since this was planned; run the sync again".to_owned()),
+        Err(error) => (Outcome::Failed, format!("{:#}", anyhow!(error))),
+    };
+    let (outcome, why) = refused;
+    let run = SyncRun { outcome: outcome.to_string(), why: why.clone(), ended: Timestamp::now(), ..run };
+    let failed = event(trace, Outcome::Failed, &run, &told);
+    services.store.end_sync(number, &run.outcome, &why, vec![failed]).await?;
+    Ok(run)
+}
+
+/// Carries out a plan that waits.
+pub(super) async fn approve(host: &Host, number: i64, shown: &str) -> Result<SyncView, SyncError> {
+    let services = &host.services;
+    // One change of the site at a time.
+    let _applying = host.applying.lock().await;
+    let run = services.store.sync_runs(number.saturating_add(1), 1).await?.pop().filter(|run| run.number == number);
+    let run = run.ok_or_else(|| SyncError::NotFound(format!("there is no sync {number}")))?;
+    if ![Outcome::Waits, Outcome::Planned].iter().any(|waits| waits.to_string() == run.outcome) {
+        return Err(SyncError::Conflict(format!("sync {number} does not wait for approval: it is {}", run.outcome)));
+    }
+    if shown.len() < DIGEST_BEGINS || !run.digest.starts_with(shown) {
+        return Err(SyncError::Refused(format!(
+            "sync {number} has another digest; look at it with `cardinal sync show {number}`, and approve what is shown there"
+        )));
+    }
+    let changes = services.store.sync_changes(number).await?;
+    let carried_out = carry_out(services, run, &changes, TraceId::new()).await;
+    let run = carried_out.map_err(|error| SyncError::Conflict(format!("{error:#}")))?;
+    if run.outcome != Outcome::Applied.to_string() {
+        return Err(SyncError::Conflict(run.why));
+    }
+    Ok(run.into())
+}
+
+fn event(trace: TraceId, outcome: Outcome, run: &SyncRun, told: &Told) -> EventBody {
+    let counts = &told.counts;
+    let summary = format!(
+        "{} users added, {} updated, {} renamed, {} removed; {} groups added, {} removed; {} memberships begin, {} end; {} conflicts",
+        counts.added,
+        counts.updated,
+        counts.renamed,
+        counts.removed,
+        counts.groups_added,
+        counts.groups_removed,
+        counts.joined,
+        counts.left,
+        counts.conflicts
+    );
+    let (kind, message) = match outcome {
+        Outcome::Applied if run.undoes.is_some() => (EventKind::SyncUndone, format!("a sync was taken back: {summary}")),
+        Outcome::Applied => (EventKind::SyncApplied, format!("a sync was carried out: {summary}")),
+        Outcome::Waits if !told.held.is_empty() => (EventKind::SyncHeld, format!("a sync {}: {summary}", run.why)),
+        Outcome::Failed | Outcome::CalledOff | Outcome::Stale | Outcome::Reading => {
+            (EventKind::SyncFailed, format!("a sync changed nothing: {}", run.why))
+        }
+        Outcome::Planned | Outcome::Waits | Outcome::Nothing => (EventKind::SyncPlanned, format!("a sync would do this: {summary}")),
+    };
+    let mut event = EventBody::new(trace, kind, message)
+        .fact("kind", run.kind.clone())
+        .fact("added", counts.added.to_string())
+        .fact("updated", counts.updated.to_string())
+        .fact("renamed", counts.renamed.to_string())
+        .fact("removed", counts.removed.to_string())
+        .fact("conflicts", counts.conflicts.to_string());
+    if !run.digest.is_empty() {
+        event = event.fact("digest", run.digest.clone());
+    }
+    event
+}
