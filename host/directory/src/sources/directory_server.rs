@@ -1,0 +1,45 @@
+//! Any other LDAP server: one base, and the names that a schema has for fields and searches.
+
+use cardinal_domain::{site::Security, sync::Total};
+
+use super::{
+    Reading, SourceError, access, begin,
+    census::Census,
+    entries::{Kind, Place, UserFields},
+};
+use crate::snapshot::{Scope, Snapshot};
+
+/// Reads everything.
+///
+/// # Errors
+/// Anything that keeps it from being read whole.
+pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError> {
+    let (source, schema) = (reading.source, reading.schema);
+    let mut session = access(reading, source.servers.clone(), &source.bind_as, source.password.as_ref())
+        .open()
+        .await
+        .map_err(|none| super::no_server(source, format!("{:?}", source.base), none))?;
+    begin(reading, &session);
+    let mut census = Census::default();
+    if source.security == Security::Plain {
+        super::warn_of_plain(source, &session.server, &mut census);
+    }
+    let kind = if schema.posix_groups { Kind::Posix } else { Kind::Plain };
+    let mut place = Place { session: &mut session, name: &source.name, schema, kind, progress: &reading.progress };
+    let (filter, fields) = (schema.all_users(), UserFields::new(schema, kind, false));
+    let bases = if source.ous.is_empty() { vec![source.base.clone()] } else { super::outermost(&source.ous) };
+    for base in &bases {
+        place.users(base, &filter, &fields, &mut census).await?;
+    }
+    let users = if source.ous.is_empty() {
+        u64::try_from(census.counts().0).unwrap_or(u64::MAX)
+    } else {
+        place.count(&source.base, &filter).await?
+    };
+    census.index_names();
+    place.groups(&source.base, &mut census).await?;
+    session.close().await;
+    let groups = u64::try_from(census.counts().1).unwrap_or(u64::MAX);
+    let totals = vec![Total { of: format!("{}: {}", source.name, source.base), users, groups }];
+    census.snapshot(source, Some(schema), &source.base, totals, reading.progress.figures(), None, Scope::Whole)
+}

@@ -1,0 +1,183 @@
+//! A CSV or TSV file. Which one a name stands for, `cardinal.toml` says.
+//!
+//! Whoever writes it should write another one and rename it: what is half written looks whole if the writer pauses. What can
+//! be seen of that is an error: a file that changes while it is read, one that ends inside quotes, an empty one.
+
+use std::{
+    fs::{File, Metadata},
+    io::Read as _,
+    path::Path,
+    time::SystemTime,
+};
+
+use cardinal_domain::sync::Total;
+
+use super::{
+    Reading, SourceError,
+    rows::{Column, IN_ORDER, Rows, header},
+};
+use crate::snapshot::{Scope, Snapshot};
+
+/// The largest file, in bytes: half a million users.
+const LARGEST: u64 = 256 << 20;
+/// A line of ours behind the last one: if it does not come out by itself, the file ended inside quotes.
+const END: &str = "\u{1}end of the file\u{1}";
+
+/// Reads the file.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError> {
+    let source = reading.source;
+    let Some(path) = reading.locals.files.get(&source.from) else {
+        let known: Vec<&String> = reading.locals.files.keys().collect();
+        return Err(SourceError::Settings {
+            name: source.name.clone(),
+            problem: format!(
+                "cardinal.toml names no file {:?} under [directory.files]{}",
+                source.from,
+                cardinal_domain::nearest::nearest(&source.from, &known)
+            ),
+        });
+    };
+    let failed =
+        |problem: String| SourceError::File { name: source.name.clone(), file: path.clone(), problem };
+    reading.progress.tell(|figures| figures.server = path.display().to_string());
+    let own = path.clone();
+    let rows = tokio::task::spawn_blocking(move || {
+        let bytes = load(&own)?;
+        let is_tsv = own.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tsv"));
+        parse(&bytes, is_tsv)
+    });
+    let rows = rows.await.map_err(|error| failed(error.to_string()))?.map_err(failed)?;
+    let users = u64::try_from(rows.users()).unwrap_or(u64::MAX);
+    reading.progress.tell(|figures| {
+        figures.pages += 1;
+        figures.entries += users;
+        figures.of = Some(users);
+    });
+    let census = rows.finish();
+    let groups = u64::try_from(census.counts().1).unwrap_or(u64::MAX);
+    let totals = vec![Total { of: source.name.to_string(), users, groups }];
+    let of = path.display().to_string();
+    census.snapshot(source, None, &of, totals, reading.progress.figures(), None, Scope::Whole)
+}
+
+/// The bytes of a file that stayed the same while they were read.
+fn load(path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| format!("{error}; check that it is there and that this host may read it");
+    let mut file = File::open(path).map_err(failed)?;
+    let before = file.metadata().map_err(failed)?;
+    if !before.is_file() {
+        return Err("it is no file".into());
+    }
+    let mut bytes = Vec::new();
+    (&mut file).take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    if read > LARGEST {
+        return Err(format!("it has more than {LARGEST} bytes"));
+    }
+    let after = file.metadata().map_err(failed)?;
+    if !is_same(&before, &after, read) {
+        return Err("it changed while it was read; write another file and rename it".into());
+    }
+    Ok(bytes)
+}
+
+fn is_same(before: &Metadata, after: &Metadata, read: u64) -> bool {
+    let changed = |metadata: &Metadata| metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    before.len() == after.len() && after.len() == read && changed(before) == changed(after)
+}
+
+/// The rows of a file.
+fn parse(bytes: &[u8], is_tsv: bool) -> Result<Rows, String> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let line = bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
+        format!("line {line} is not UTF-8; save it as UTF-8")
+    })?;
+    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let delimiter = match () {
+        () if is_tsv || first.contains('\t') => b'\t',
+        () if first.contains(',') => b',',
+        // What spreadsheets write where a comma is a decimal point.
+        () if first.contains(';') => b';',
+        () => b',',
+    };
+    let whole = text.as_bytes().chain(&b"\n"[..]).chain(END.as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(whole);
+    let mut record = csv::StringRecord::new();
+    let (mut rows, mut columns): (Rows, Option<Vec<Column>>) = (Rows::default(), None);
+    let mut ended = false;
+    while reader.read_record(&mut record).map_err(|error| error.to_string())? {
+        let line = record.position().map_or(0, csv::Position::line);
+        let cells: Vec<&str> = record.iter().collect();
+        if ended {
+            return Err(format!("line {line}: nothing may stand behind the end"));
+        }
+        if cells == [END] {
+            ended = true;
+        } else if cells.iter().all(|cell| cell.trim().is_empty()) {
+            // Spreadsheets write such lines.
+        } else if let Some(columns) = &columns {
+            rows.take(columns, &cells, line)?;
+        } else {
+            match header(&cells).map_err(|error| format!("line {line}: {error}"))? {
+                Some(named) => columns = Some(named),
+                None => {
+                    rows.take(IN_ORDER, &cells, line)?;
+                    columns = Some(IN_ORDER.to_vec());
+                }
+            }
+        }
+    }
+    if ended { Ok(rows) } else { Err("it ends in the middle of a quoted field: it is not whole".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn users(text: &str) -> Result<usize, String> {
+        parse(text.as_bytes(), false).map(|rows| rows.users())
+    }
+
+    #[test]
+    fn files_are_read_with_and_without_names_of_columns() {
+        assert_eq!(users("\u{feff}name,card\nada,12\n\"bob \"\"b\"\"\",13\n"), Ok(2));
+        assert_eq!(users("name;card;groups\nada;12;\"staff;teachers\"\n"), Ok(1));
+        assert_eq!(users("ada\tAda Lovelace\nbob\n"), Ok(2));
+        assert_eq!(users("ada,\"Lovelace,\nAda\"\n,,\n"), Ok(1));
+        assert_eq!(users(""), Ok(0));
+    }
+
+    #[test]
+    fn what_is_not_whole_is_refused() {
+        let whole = "name,full-name\nada,\"Lovelace, Ada\"\nbob,\"Builder, Bob\"\n";
+        assert_eq!(users(whole), Ok(2));
+        let inside_quotes = whole.find("Builder").unwrap();
+        for end in inside_quotes..inside_quotes + 12 {
+            assert!(users(&whole[..end]).unwrap_err().contains("not whole"), "{end}");
+        }
+        for (text, why) in [
+            ("name,crd\n", "did you mean \"card\"?"),
+            ("name,card\nada,1,2\n", "line 2 has 3 fields"),
+            ("name,key\nada,1\nbob,1\n", "which a line before it has"),
+            ("name,key\nada,\n", "no key"),
+            ("name,card\n,12\n", "no user name"),
+        ] {
+            assert!(users(text).unwrap_err().contains(why), "{text}: {:?}", users(text));
+        }
+        assert!(parse(b"name\n\xff\n", false).unwrap_err().contains("line 2 is not UTF-8"));
+    }
+
+    proptest! {
+        #[test]
+        fn anything_is_read_or_refused(text in "(name|[a-b\",;\t\n\r\u{1}\u{e9}]){0,30}", is_tsv: bool) {
+            let _ = parse(text.as_bytes(), is_tsv);
+        }
+    }
+}
