@@ -17,9 +17,11 @@ pub mod plan;
 pub mod schema;
 pub mod snapshot;
 pub mod sources;
+pub mod trust;
 
 pub use crate::{
     schema::Schema,
     snapshot::{Figures, Group, Mark, Person, Progress, Remark, Scope, Snapshot},
-    sources::{Locals, Reading, SourceError, Trust, read},
+    sources::{Locals, Reading, SourceError, read},
+    trust::Trust,
 };

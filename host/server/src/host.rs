@@ -145,6 +145,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
         serving.push(tokio::spawn(dns_sd::run(Arc::clone(services), listening, host.stopping.clone())));
     }
     let collecting = tokio::spawn(drivers::collect(Arc::clone(services), host.stopping.clone()));
+    let syncing = tokio::spawn(sync::nightly(Arc::clone(&host)));
     let cleaning = tokio::spawn(retention::run(Arc::clone(services), host.stopping.clone()));
     ready(listening);
 

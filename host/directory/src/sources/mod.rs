@@ -17,7 +17,7 @@ pub(crate) mod ldap;
 mod program;
 mod rows;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use cardinal_domain::site::{Secret, Source, SourceKind};
 use unicode_normalization::UnicodeNormalization as _;
@@ -33,6 +33,7 @@ pub use self::{
 use crate::{
     schema::Schema,
     snapshot::{Mark, Progress, Snapshot},
+    trust::Trust,
 };
 
 /// What reading a source takes.
@@ -51,10 +52,6 @@ pub struct Reading<'a> {
     /// Who looks on.
     pub progress: Progress,
 }
-
-/// Whose certificates are believed.
-#[derive(Debug, Clone)]
-pub struct Trust(pub Arc<rustls::ClientConfig>);
 
 /// Files and programs of this host, by the names that sources know them by. `cardinal.toml` alone says which.
 #[derive(Debug, Clone, Default)]

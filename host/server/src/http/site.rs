@@ -10,8 +10,9 @@ use cardinal_domain::{
     event::{EventBody, EventKind},
     names::{TraceId, UserName},
     plan::{self, Change, Line},
-    site::{Reader, Site},
+    site::{Reader, Site, SourceKind},
 };
+use cardinal_directory::Schema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -166,7 +167,7 @@ async fn change(
 /// What the pure plan cannot know: whether drivers, modes and settings fit, and whether two readers share an address.
 fn check_readers(host: &Host, current: &Site, changes: &[Change]) -> Result<(), ApiError> {
     let services = &host.services;
-    let mut problems = Vec::new();
+    let mut problems = check_sources(host, changes);
     let mut after: BTreeMap<_, &Reader> = current.reader.iter().map(|reader| (&reader.name, reader)).collect();
     let mut changed = BTreeSet::new();
     for change in changes {
@@ -198,6 +199,30 @@ fn check_readers(host: &Host, current: &Site, changes: &[Change]) -> Result<(), 
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(ApiError::refused(problems.join("\n"))) }
+}
+
+/// The same of sync sources: what their tables name has to be there.
+fn check_sources(host: &Host, changes: &[Change]) -> Vec<String> {
+    let locals = &host.services.config.directory;
+    let mut problems = Vec::new();
+    for change in changes {
+        let Change::PutSource(source) = change else { continue };
+        let known: Vec<&str> = match source.kind {
+            SourceKind::File => locals.files.keys().map(String::as_str).collect(),
+            SourceKind::Program => locals.programs.keys().map(String::as_str).collect(),
+            SourceKind::ActiveDirectory | SourceKind::Ldap => vec![&source.from],
+        };
+        let (name, from) = (source.name.as_str(), source.from.as_str());
+        if !known.contains(&from) {
+            let near = cardinal_domain::nearest::nearest(from, &known);
+            problems.push(format!(
+                "source {name:?}: this host has no {} {from:?}{near}; name it in cardinal.toml under [directory.{}s]",
+                source.kind, source.kind
+            ));
+        }
+        problems.extend(Schema::problems(&source.schema).into_iter().map(|problem| format!("source {name:?}: {problem}")));
+    }
+    problems
 }
 
 const KINDS: [&str; 6] = ["source", "user", "printer", "queue", "device", "reader"];

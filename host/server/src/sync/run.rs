@@ -15,7 +15,7 @@ use cardinal_domain::{
     event::{EventBody, EventKind},
     names::{SourceName, TraceId, UserName},
     password::PinDigest,
-    site::{Source, SourceKind},
+    site::{ServerType, Source, SourceKind},
     sync::{Change, Plan},
     time::Timestamp,
 };
@@ -160,7 +160,8 @@ async fn read_one(
 ) -> Result<(Snapshot, SourceRead)> {
     let began = Instant::now();
     let is_ad = source.kind == SourceKind::ActiveDirectory;
-    let schema = Schema::of(source, config).with_context(|| format!("source {}", source.name))?;
+    let server = source.server_type.unwrap_or(ServerType::ActiveDirectory);
+    let schema = Schema::of(server, config, &source.schema);
     let mark = match body.kind {
         Kind::Changes if is_ad => services.store.sync_mark(&source.name).await?.map(Mark),
         _ => None,
