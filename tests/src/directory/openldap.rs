@@ -84,8 +84,8 @@ impl OpenLdap {
     }
 
     /// From now on it takes connections and says nothing, until it [goes on](Self::goes_on).
-    pub fn hangs(&self) {
-        self.process().signal(Signal::STOP);
+    pub async fn hangs(&self) {
+        self.process().freeze().await;
     }
 
     /// It answers again.

@@ -41,10 +41,10 @@ pub struct Samba {
 }
 
 impl Samba {
-    /// `userAccountControl` of an ordinary user.
-    pub const ENABLED: &str = "512";
-    /// The same of one who is disabled.
-    pub const DISABLED: &str = "514";
+    /// `userAccountControl` of an ordinary user (0x200) who may be without a password (0x20).
+    pub const ENABLED: &str = "544";
+    /// The same of one who is disabled (0x2).
+    pub const DISABLED: &str = "546";
 
     /// A controller of this realm, such as `EAST.TEST`; it answers when this returns. The first of a realm takes a while. None,
     /// with the reason printed: not here.
@@ -97,8 +97,8 @@ impl Samba {
     }
 
     /// From now on it takes connections and says nothing, until it [goes on](Self::goes_on).
-    pub fn hangs(&self) {
-        self.process().signal(Signal::STOP);
+    pub async fn hangs(&self) {
+        self.process().freeze().await;
     }
 
     /// It answers again.
@@ -147,22 +147,38 @@ impl Samba {
         Entry::new(format!("OU={name},{below}")).with("objectClass", "organizationalUnit")
     }
 
-    /// A user who can sign in, with an address for mail, below this entry.
+    /// A user with an address for mail, below this entry. Nobody signs in as such a one: Samba takes 25 ms to make the keys of
+    /// a password, which is much for a domain of thousands.
     pub fn user(&self, name: &str, below: &str) -> Entry {
-        let password: Vec<u8> = format!("\"{PASSWORD}\"").encode_utf16().flat_map(u16::to_le_bytes).collect();
         Entry::new(format!("CN={name},{below}"))
             .with("objectClass", "user")
             .with("sAMAccountName", name)
             .with("userPrincipalName", format!("{name}@{}", self.domain()))
             .with("mail", format!("{name}@{}", self.domain()))
-            .with("unicodePwd", password)
             .with("userAccountControl", Self::ENABLED)
+    }
+
+    /// The same who can sign in.
+    pub fn user_with_password(&self, name: &str, below: &str) -> Entry {
+        let password: Vec<u8> = format!("\"{PASSWORD}\"").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        self.user(name, below).with("unicodePwd", password)
     }
 
     /// A group of these entries, which may be groups, below this entry.
     pub fn group(name: &str, below: &str, members: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Entry {
         let entry = Entry::new(format!("CN={name},{below}")).with("objectClass", "group");
         entry.with("sAMAccountName", name).with_all("member", members)
+    }
+
+    /// What an entry of this domain is called as a member of a group in another.
+    pub async fn foreign(&self, dn: &str) -> String {
+        let found = self.ldaps().read(dn, "(objectSid=*)", &["objectSid"], 1).await.expect("an entry with a SID");
+        let entry = found.first().unwrap_or_else(|| panic!("{dn} is not there"));
+        // Bytes that happen to be text stand among the texts.
+        let text = || Some(entry.attrs.get("objectSid")?.first()?.clone().into_bytes());
+        let sid = entry.bin_attrs.get("objectSid").and_then(|values| values.first().cloned()).or_else(text);
+        let hexadecimal: String = sid.expect("a SID").iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("<SID={hexadecimal}>")
     }
 
     /// The file that `KRB5_CONFIG` names for programs that use this realm.
