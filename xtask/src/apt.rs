@@ -55,6 +55,7 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     )
 }
 
+/// The call with the rights it needs.
 fn apt_get(arguments: &[&str], packages: &[&str]) -> Result<Command> {
     let mut command = privileged("apt-get", packages)?;
     command.args(arguments);

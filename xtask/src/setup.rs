@@ -48,7 +48,7 @@ pub(crate) fn run() -> Result<()> {
     packages.sort_unstable();
     packages.dedup();
     println!("The end-to-end tests talk to real programs, and these are missing: {}.", programs.join(", "));
-    println!("Installing {} (about two minutes, 500 MB of disk at most).", packages.join(", "));
+    println!("Installing {} (about two minutes, 600 MB of disk at most).", packages.join(", "));
     if !apt::available() {
         bail!("there is no apt-get here; install these programs in your system's way: {}", programs.join(", "));
     }

@@ -23,8 +23,7 @@ use super::{
 };
 use crate::{port, process::Process, program, wait};
 
-/// The ports of LDAP and Kerberos that a domain controller has, each twice: for its domain and for all of them, or plain
-/// and over TLS.
+/// What it listens on: Kerberos, LDAP, changing of passwords, LDAPS, and the catalogue of all domains, plain and over TLS.
 const PORTS: [u16; 6] = [88, 389, 464, 636, 3268, 3269];
 /// What the controller is called within its domain.
 const HOST: &str = "dc1";
