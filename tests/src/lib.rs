@@ -9,6 +9,7 @@ pub mod api;
 pub mod avahi;
 pub mod cli;
 pub mod cups;
+pub mod directory;
 pub mod disk;
 pub mod document;
 pub mod driver_file;

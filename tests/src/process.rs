@@ -60,6 +60,20 @@ impl Process {
         kill_process(pid, signal).unwrap_or_else(|error| panic!("{} cannot be signalled: {error}", self.name));
     }
 
+    /// Freezes it until it gets SIGCONT. No thread of it runs any more when this returns.
+    pub async fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let what = format!("the standstill of {}", self.name);
+        let threads = || fs::read_dir(format!("/proc/{}/task", self.id())).expect("a process has threads").flatten();
+        // The state stands behind the name in brackets.
+        let stands = |stat: &str| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'));
+        wait::until(&what, async || {
+            let mut stats = threads().map(|thread| fs::read_to_string(thread.path().join("stat")).unwrap_or_default());
+            stats.all(|stat| stands(&stat)).then_some(())
+        })
+        .await;
+    }
+
     /// Sends it a signal and waits for its end.
     pub async fn end(mut self, signal: Signal) -> ExitStatus {
         self.signal(signal);

@@ -11,6 +11,7 @@ mod calls;
 mod cards;
 mod changes;
 mod command_line;
+mod directory_peers;
 mod disk;
 mod dns_sd;
 mod driver_names;

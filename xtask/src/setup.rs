@@ -1,5 +1,5 @@
 //! The programs that the tests use: a printer, a print client, what those need, a maker of networks, a finder of printers,
-//! and a database.
+//! a database, and two directories.
 //!
 //! Each is looked for by its name, so a machine that has them from elsewhere is left alone.
 
@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::{apt, process};
 
-/// A program, and the Debian package that has it.
-const NEEDED: [(&str, &str); 14] = [
+/// A program (or a file that a program cannot do without), and the Debian package that has it.
+const NEEDED: [(&str, &str); 22] = [
     ("ippeveprinter", "cups-ipp-utils"),
     ("ipptool", "cups-ipp-utils"),
     ("lp", "cups-client"),
@@ -23,7 +23,18 @@ const NEEDED: [(&str, &str); 14] = [
     ("psql", "postgresql-client"),
     ("openssl", "openssl"),
     ("minisign", "minisign"),
+    ("slapd", "slapd"),
+    ("ldapmodify", "ldap-utils"),
+    ("samba", "samba"),
+    ("samba-tool", "samba-common-bin"),
+    ("provision.ldif", "samba-ad-provision"),
+    ("samldb.so", "samba-dsdb-modules"),
+    ("acl_xattr.so", "samba-vfs-modules"),
+    ("kinit", "krb5-user"),
 ];
+/// Where Debian keeps what is not on the search path: a folder of many, and a folder in each of those.
+const HIDDEN: [(&str, &str); 4] =
+    [("/usr/lib/postgresql", "bin"), ("/usr/lib", "samba/ldb"), ("/usr/lib", "samba/vfs"), ("/usr/share/samba", "")];
 
 /// Installs what is missing. Fails where that cannot be done, with the command that does it.
 pub(crate) fn run() -> Result<()> {
@@ -36,8 +47,8 @@ pub(crate) fn run() -> Result<()> {
     let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
     packages.sort_unstable();
     packages.dedup();
-    println!("The end-to-end tests print with real programs, and these are missing: {}.", programs.join(", "));
-    println!("Installing {} (about a minute, 300 MB of disk at most).", packages.join(", "));
+    println!("The end-to-end tests talk to real programs, and these are missing: {}.", programs.join(", "));
+    println!("Installing {} (about two minutes, 600 MB of disk at most).", packages.join(", "));
     if !apt::available() {
         bail!("there is no apt-get here; install these programs in your system's way: {}", programs.join(", "));
     }
@@ -49,9 +60,10 @@ pub(crate) fn run() -> Result<()> {
     }
 }
 
-/// Debian keeps PostgreSQL's own programs off the search path, a folder a version.
-fn is_here(program: &str) -> bool {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    process::find(program).is_some()
-        || versions.into_iter().any(|version| version.path().join("bin").join(program).is_file())
+fn is_here(name: &str) -> bool {
+    let folders = HIDDEN.iter().flat_map(|(of_many, folder)| {
+        let many = std::fs::read_dir(of_many).into_iter().flatten().flatten();
+        many.map(move |one| one.path().join(folder))
+    });
+    process::find(name).is_some() || folders.into_iter().any(|folder| folder.join(name).is_file())
 }

@@ -1,0 +1,18 @@
+//! Real directories: OpenLDAP, and Active Directory as Samba has it. Private instances with the data of one test.
+//!
+//! What is in them and what changes is said in LDIF ([`ldif`]), which both understand. [`Access`] speaks with them as any
+//! client does: it changes entries as an administrator, and reads them back as a reader with a paged search.
+
+mod access;
+mod certificate;
+pub mod ldif;
+mod openldap;
+mod samba;
+
+pub use access::Access;
+pub use certificate::Certificate;
+pub use openldap::{Company, OpenLdap};
+pub use samba::Samba;
+
+/// The password of everybody in these directories.
+pub const PASSWORD: &str = "Tests-own-secret-1";
