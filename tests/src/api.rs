@@ -8,7 +8,7 @@ use cardinal_domain::{
     job::{Job, JobState},
 };
 use reqwest::{Client, Method, Response};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::wait::{self, LIMIT};
 
@@ -86,6 +86,14 @@ impl Api {
     /// What it answers.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
         self.open(path).await.json().await.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// What it answers to this body. Panics where it refuses.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> T {
+        let request = self.client.post(format!("http://{}/api/v1/{path}", self.address)).bearer_auth(&self.token);
+        let response = request.json(body).send().await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert!(response.status().is_success(), "{path}: {}", response.status());
+        response.json().await.unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     /// Every event so far, the oldest first.

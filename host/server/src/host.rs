@@ -160,6 +160,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Listening)) -> Result<()> {
     host.sessions.shutdown().await;
     services.recorder.shutdown().await;
     let _ = cleaning.await;
+    let _ = syncing.await;
     let _ = collecting.await;
     requests.finished(REQUESTS_END).await;
     services.release.shutdown().await;

@@ -1,4 +1,4 @@
-//! `cardinal user | queue`, and what `device`, `reader` and `printer` share with them: list, show, set, remove.
+//! `cardinal user | queue | source`, and what `device`, `reader` and `printer` share with them: list, show, set, remove.
 
 use anyhow::{Result, anyhow, bail};
 use cardinal_domain::card;
@@ -16,6 +16,16 @@ Examples:
   cardinal user set ada second_card=          takes the second card away
   cardinal user password ada                  for queues that ask for a sign-in
   cardinal user remove ada";
+pub(super) const SOURCE: &str = "\
+Examples:
+  cardinal source set school kind=ldap server_type=openldap 'servers=[\"ldap.school.example\"]' \\
+      base=dc=school,dc=example bind_as=cn=reader,dc=school,dc=example password=…
+  cardinal source set company kind=active-directory 'domains=company.example;staff.company.example' \\
+      bind_as=cardinal@company.example password=…
+  cardinal source set company 'groups=[\"Printing\"]' disabled=true
+  cardinal source set staff kind=file from=staff rank=secondary
+  cardinal source remove staff                its users stay
+  cardinal sync test                          what a sync would change";
 pub(super) const QUEUE: &str = "\
 Examples:
   cardinal queue set find-me
@@ -86,6 +96,17 @@ async fn list(client: &Client, kind: &str) -> Result<()> {
             let rows = row(["name", "full_name", "card", "second_card"]);
             output::table(["USER", "FULL NAME", "CARD", "SECOND CARD"], &rows, &none);
         }
+        "source" => {
+            let rows: Vec<_> = entities
+                .iter()
+                .map(|entity| {
+                    let from = ["domains", "servers", "from"].map(|key| text(entity, key));
+                    let from = from.into_iter().find(|from| !from.is_empty()).unwrap_or_default();
+                    [text(entity, "name"), text(entity, "rank"), text(entity, "kind"), from]
+                })
+                .collect();
+            output::table(["SOURCE", "RANK", "KIND", "FROM"], &rows, &none);
+        }
         _ => {
             output::table(["QUEUE", "HOLD", "PRINTER", "ALLOW"], &row(["name", "hold", "printer", "allow"]), &none);
         }
@@ -134,7 +155,7 @@ fn change(fields: &mut Map<String, Value>, key: &str, value: &str) -> Result<()>
             Value::String(text.to_owned())
         }
         "" => Value::Null,
-        value => parse(table, value)?,
+        value => parse(table, field, value)?,
     };
     if table.is_empty() {
         fields.insert(field.to_owned(), value);
@@ -150,10 +171,10 @@ fn change(fields: &mut Map<String, Value>, key: &str, value: &str) -> Result<()>
 }
 
 /// A value as a site file would have it. Lists and booleans are written as in TOML, and in the tables `settings` and `link`
-/// numbers, too; everything else is text, as a card number is. A setting may be any text, such as a pattern in brackets.
-fn parse(table: &str, value: &str) -> Result<Value> {
+/// numbers, too, as are seconds; everything else is text, as a card number is. A setting may be any text, such as a pattern in brackets.
+fn parse(table: &str, field: &str, value: &str) -> Result<Value> {
     let text = || Value::String(value.to_owned());
-    let is_number = !table.is_empty() && value.parse::<i64>().is_ok();
+    let is_number = (!table.is_empty() || field.ends_with("_s")) && value.parse::<i64>().is_ok();
     if !(value == "true" || value == "false" || value.starts_with('[') || is_number) {
         return Ok(text());
     }
@@ -178,6 +199,7 @@ mod tests {
             ("settings.card_pattern", "[0-9]+"),
             ("link.retry_first_ms", "100"),
             ("enabled", "false"),
+            ("timeout_s", "10"),
             ("allow", "['10.0.0.0/8']"),
             ("card", "4711"),
             ("device", ""),
@@ -188,7 +210,7 @@ mod tests {
         }
         assert_eq!(
             Value::Object(fields),
-            json!({ "settings": { "keepalive_seconds": 10, "card_pattern": "[0-9]+" }, "link": { "retry_first_ms": 100 }, "enabled": false, "allow": ["10.0.0.0/8"], "card": "4711", "device": null, "card_no_regex": "[0-9]([0-9]+)", "card_no_converter": "" })
+            json!({ "settings": { "keepalive_seconds": 10, "card_pattern": "[0-9]+" }, "link": { "retry_first_ms": 100 }, "enabled": false, "timeout_s": 10, "allow": ["10.0.0.0/8"], "card": "4711", "device": null, "card_no_regex": "[0-9]([0-9]+)", "card_no_converter": "" })
         );
         assert!(change(&mut Map::new(), "allow", "[").is_err());
     }

@@ -74,6 +74,9 @@ enum Verb {
     /// Where jobs are delivered
     #[command(subcommand, after_help = printer::EXAMPLES)]
     Printer(printer::Action),
+    /// Where users and groups come from
+    #[command(subcommand, after_help = entity::SOURCE)]
+    Source(entity::Action),
     /// Users and groups from the company's directory
     #[command(subcommand, after_help = sync::EXAMPLES)]
     Sync(sync::Action),
@@ -139,6 +142,7 @@ async fn ask(global: &Global, verb: Verb) -> Result<()> {
         Verb::User(action) => action.run(&client).await,
         Verb::Printer(action) => action.run(&client).await,
         Verb::Queue(action) => action.run(&client, "queue").await,
+        Verb::Source(action) => action.run(&client, "source").await,
         Verb::Device(action) => action.run(&client).await,
         Verb::Reader(action) => action.run(&client).await,
         Verb::Card(action) => action.run(&client).await,

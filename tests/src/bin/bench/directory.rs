@@ -1,12 +1,20 @@
-//! 100,000 people and 400 groups in an OpenLDAP: how long it takes to read them all page by page and do nothing with them,
-//! which is the floor of every sync.
+//! 100,000 people and 400 groups in an OpenLDAP: reading them all page by page and doing nothing with them, which is the floor,
+//! beside syncs of a host; and groups inside groups, closed in memory.
 
-use std::time::Instant;
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
-use anyhow::Result;
-use cardinal_tests::directory::{Company, OpenLdap};
+use anyhow::{Context as _, Result, ensure};
+use cardinal_directory::graph::{Direct, close};
+use cardinal_tests::{
+    directory::{Company, OpenLdap, PASSWORD, ldif},
+    host::Host,
+};
+use serde_json::{Value, json};
 
-use crate::table::Table;
+use crate::{memory::Memory, table::Table};
 
 const COMPANY: Company = Company { people: 100_000, groups: 400, members: 250, depth: 1 };
 /// What a sync reads of a person.
@@ -15,6 +23,13 @@ const OF_PEOPLE: [&str; 5] = ["uid", "cn", "mail", "employeeNumber", "entryUUID"
 const OF_GROUPS: [&str; 3] = ["cn", "member", "entryUUID"];
 /// Entries a page.
 const PAGE: i32 = 1_000;
+/// How often it is asked how a sync is, and how much memory the host has.
+const LOOK: Duration = Duration::from_millis(10);
+/// Groups inside groups: how many, and how deep.
+const NESTED: [usize; 3] = [1_000, 3_000, 10_000];
+const DEPTH: usize = 10;
+/// Own members of each.
+const OWN: usize = 50;
 
 pub(crate) async fn run(rounds: usize) -> Result<()> {
     let begun = Instant::now();
@@ -26,16 +41,113 @@ pub(crate) async fn run(rounds: usize) -> Result<()> {
         COMPANY.members,
         begun.elapsed().as_secs_f64()
     );
-    let mut table = Table::new("", "ldap3");
-    for _ in 0..rounds {
-        let begun = Instant::now();
-        let (mut people, mut groups) = (0, 0);
-        let access = directory.ldaps();
-        access.each(OpenLdap::PEOPLE, "(objectClass=inetOrgPerson)", &OF_PEOPLE, PAGE, |_| people += 1).await?;
-        access.each(OpenLdap::GROUPS, "(objectClass=groupOfNames)", &OF_GROUPS, PAGE, |_| groups += 1).await?;
-        anyhow::ensure!((people, groups) == (COMPANY.people, COMPANY.groups), "read {people} people, {groups} groups");
-        table.add("all people and groups read over TLS", "s", None, begun.elapsed().as_secs_f64());
+    let mut table = Table::new("raw read", "sync");
+    let mut most = 0.0_f64;
+    for round in 0..rounds {
+        let host = synced_host(&directory).await?;
+        let floor = read(&directory).await?;
+        most = most.max(row(&mut table, &host, "first import", floor, (COMPANY.people, 0)).await?);
+        let floor = read(&directory).await?;
+        most = most.max(row(&mut table, &host, "nothing changed", floor, (0, 0)).await?);
+        directory.change(&one_percent(round)).await;
+        let floor = read(&directory).await?;
+        most = most.max(row(&mut table, &host, "1 % changed", floor, (0, COMPANY.people / 100)).await?);
     }
     table.print();
+    println!("the most memory that the host had meanwhile: {:.0} MiB RSS", most / f64::from(1 << 20));
+    println!();
+    nested(rounds);
     Ok(())
+}
+
+/// Everything, read over TLS with ldap3, and forgotten at once: how many seconds that takes.
+async fn read(directory: &OpenLdap) -> Result<f64> {
+    let begun = Instant::now();
+    let (mut people, mut groups) = (0, 0);
+    let access = directory.ldaps();
+    access.each(OpenLdap::PEOPLE, "(objectClass=inetOrgPerson)", &OF_PEOPLE, PAGE, |_| people += 1).await?;
+    access.each(OpenLdap::GROUPS, "(objectClass=groupOfNames)", &OF_GROUPS, PAGE, |_| groups += 1).await?;
+    ensure!((people, groups) == (COMPANY.people, COMPANY.groups), "read {people} people, {groups} groups");
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+/// A host that has the directory as its source, and nobody yet.
+async fn synced_host(directory: &OpenLdap) -> Result<Host> {
+    let mut host = Host::init().await;
+    host.set("CARDINAL_LOG__FILTER", "warn");
+    host.configure(&format!("[directory]\nca = {:?}", directory.authority().display().to_string()));
+    host.serve().await;
+    let server = directory.ldaps().url.replace("ldaps://", "");
+    host.apply(&format!(
+        "[config]\n\"ldap.schema.user-card-id-field\" = \"employeeNumber\"\n[[source]]\nname = \"school\"\nkind = \"ldap\"\n\
+         server_type = \"openldap\"\nservers = [\"{server}\"]\nbase = \"{}\"\nbind_as = \"{}\"\npassword = \"{PASSWORD}\"\n",
+        OpenLdap::BASE,
+        OpenLdap::READER
+    ))
+    .await;
+    Ok(host)
+}
+
+/// A sync beside the floor; the most memory that the host had meanwhile.
+async fn row(
+    table: &mut Table,
+    host: &Host,
+    what: &'static str,
+    floor: f64,
+    (added, updated): (usize, usize),
+) -> Result<f64> {
+    let process = host.process_id().to_string();
+    let begun = Instant::now();
+    let body = json!({ "kind": "now", "yes": true });
+    let _: Value = host.api().post("sync", &body).await;
+    let mut most = 0.0_f64;
+    let view = loop {
+        most = most.max(Memory::of(&process).resident);
+        let view: Value = host.api().get("sync/current").await;
+        if !view["ended"].is_null() {
+            break view;
+        }
+        tokio::time::sleep(LOOK).await;
+    };
+    let took = begun.elapsed().as_secs_f64();
+    let counts = view.pointer("/told/counts").context("a sync without counts")?;
+    let as_meant = counts["added"] == added && counts["updated"] == updated;
+    ensure!(as_meant && ["applied", "nothing"].contains(&view["outcome"].as_str().unwrap_or_default()), "{view}");
+    table.add(what, "s", Some(floor), took);
+    Ok(most)
+}
+
+/// Every hundredth person has another name for people.
+fn one_percent(round: usize) -> String {
+    (0..COMPANY.people).step_by(100).fold(String::new(), |mut text, number| {
+        let dn = format!("uid=u{number},{}", OpenLdap::PEOPLE);
+        let _ = write!(text, "{}", ldif::replace(&dn, "cn", &[&format!("Person {number} of round {round}")]));
+        text
+    })
+}
+
+/// Groups inside groups, by their number.
+fn nested(rounds: usize) {
+    println!("groups inside groups, {DEPTH} deep, {OWN} members of its own each: who is in which, in memory");
+    for groups in NESTED {
+        let company: Vec<_> = (0..groups)
+            .map(|number| {
+                let people = (0..OWN).map(|nth| u32::try_from((number * OWN + nth) % COMPANY.people).unwrap());
+                let inner = (number % DEPTH > 0).then(|| u32::try_from(number - 1).unwrap());
+                Direct { people: people.collect(), groups: inner.into_iter().collect() }
+            })
+            .collect();
+        let mut took: Vec<_> = (0..rounds)
+            .map(|_| {
+                let begun = Instant::now();
+                let closed = close(&company);
+                (begun.elapsed().as_secs_f64() * 1e3, closed.iter().map(|members| members.len()).sum::<usize>())
+            })
+            .collect();
+        took.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((ms, memberships)) = took.get(rounds / 2) {
+            let each = ms * 1e6 / (*memberships as f64);
+            println!("{groups:>7} groups {memberships:>9} memberships {ms:>9.2} ms {each:>9.1} ns each");
+        }
+    }
 }

@@ -79,7 +79,7 @@ enum What {
     Many,
     /// A cold start with 20 drivers from the cache, against one with the driver that comes with the host
     Cold,
-    /// A directory of 100,000 people and 400 groups: reading it all
+    /// 100,000 people and 400 groups of an OpenLDAP: first import, nothing changed, 1 % changed, against reading them raw
     Directory,
 }
 
@@ -113,7 +113,7 @@ fn main() -> Result<()> {
             What::Swap => runtime.block_on(swap::run()),
             What::Many => runtime.block_on(many::run()),
             What::Cold => runtime.block_on(cold::run(arguments.rounds)),
-            What::Directory => runtime.block_on(directory::run(arguments.rounds)),
+            What::Directory => runtime.block_on(directory::run(arguments.rounds.min(3))),
         };
         // The other tables have nothing to do with it.
         if let Err(error) = done {

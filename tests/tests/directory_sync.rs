@@ -1,0 +1,351 @@
+//! Users and groups come from real directories: shown before anything changes, whole or not at all, and taken back exactly.
+
+use std::{fs, path::Path};
+
+use cardinal_domain::event::EventKind;
+use cardinal_tests::{
+    directory::{Certificate, Company, OpenLdap, PASSWORD, Samba, ldif},
+    document,
+    host::Host,
+    ipp_client,
+    site::{SIGNS, folder_site, reader},
+    terminal::{Terminal as _, listening},
+};
+use serde_json::Value;
+
+/// A host that believes this authority.
+async fn host(authority: &Path) -> Host {
+    let mut host = Host::init().await;
+    host.configure(&format!("[directory]\nca = {:?}", authority.display().to_string()));
+    host.serve().await;
+    host
+}
+
+/// A source of what OpenLDAP has.
+fn school(directory: &OpenLdap, more: &str) -> String {
+    let server = directory.ldaps().url.replace("ldaps://", "");
+    format!(
+        "[[source]]\nname = \"school\"\nkind = \"ldap\"\nserver_type = \"openldap\"\nservers = [\"{server}\"]\n\
+         base = \"{}\"\nbind_as = \"{}\"\npassword = \"{PASSWORD}\"\n{more}\n",
+        OpenLdap::BASE,
+        OpenLdap::READER
+    )
+}
+
+const CARDS: &str = "[config]\n\"ldap.schema.user-card-id-field\" = \"employeeNumber\"\n";
+
+/// Everybody, as the host has them.
+async fn users(host: &Host) -> Value {
+    host.cli("user list --json").await.json()
+}
+
+fn names(users: &Value) -> Vec<&str> {
+    users.as_array().unwrap().iter().map(|user| user["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_directory_is_shown_synced_used_and_taken_back() {
+    let dn = |uid: &str| format!("uid={uid},{}", OpenLdap::PEOPLE);
+    let people = [("ada", "Ada Lovelace", "4711"), ("bob", "Bob", "4712"), ("eve", "Ève Ünal", "4713")];
+    let entries: String = people.iter().map(|(uid, name, card)| OpenLdap::person(uid, name, card).to_string()).collect();
+    // Ada is in staff by way of the team.
+    let team = OpenLdap::group("team", [dn("ada")]);
+    let staff = OpenLdap::group("Staff", [team.dn.clone(), dn("bob")]);
+    let (directory, terminal) = tokio::join!(OpenLdap::start(&format!("{entries}{team}{staff}")), async { listening().await });
+    let host = host(&directory.authority()).await;
+    let local = "[[user]]\nname = \"local\"\ncard = \"99\"\n";
+    let site = folder_site().replace("\"ada\"", "\"guest\"").replace("4711", "1");
+    let device = "on_card = \"release-all\"\ngroups = [\"staff\"]\n";
+    let site = format!("{CARDS}{}{local}{site}{device}{}", school(&directory, ""), reader("r", terminal.address(), SIGNS));
+    host.apply(&site).await;
+    terminal.is_connected().await;
+    assert!(!host.log().contains(PASSWORD), "the directory's password stands in the log");
+    assert!(!host.cli("event list --json").await.ok().contains(PASSWORD));
+
+    // Shown, and nothing else.
+    let test = host.cli("sync test").await.ok();
+    for part in ["+ user ada  (new in school: uid=ada,ou=people", "card = ***11", "full_name = Ève Ünal", "+ group staff", "3 added"] {
+        assert!(test.contains(part), "{part}: {test}");
+    }
+    assert!(!test.contains("4711"), "{test}");
+    assert_eq!(names(&users(&host).await), ["guest", "local"]);
+
+    // Not asked on no terminal: it waits, and is approved by number and digest.
+    let waits = host.cli("sync now").await.ok();
+    let how = waits.lines().find_map(|line| line.split_once("to carry it out: cardinal ")).unwrap().1.to_owned();
+    let wrong = host.cli("sync approve 2 00000000").await.refused();
+    assert!(wrong.contains("another digest"), "{wrong}");
+    host.cli(&how).await.ok();
+    assert_eq!(names(&users(&host).await), ["ada", "bob", "eve", "guest", "local"]);
+    assert!(host.cli(&how).await.refused().contains("does not wait"));
+    let again = host.cli("sync now --yes").await.ok();
+    assert!(again.contains("0 added, 0 updated") && again.contains("nothing"), "{again}");
+
+    // They print, and the groups say who may.
+    for (user, card, sign) in [("ada", "4711", "[released]"), ("bob", "4712", "[released]"), ("eve", "4713", "[denied]")] {
+        ipp_client::print(&host.queue("find-me"), user, &document::hello()).await;
+        if sign == "[denied]" {
+            terminal.shows(card).await;
+            let verdict = host.api().event_after(0, EventKind::VerdictGiven, |event| {
+                event.body.user.as_ref().is_some_and(|name| name.as_str() == user)
+            });
+            assert_eq!(verdict.await.body.facts["verdict"], "denied");
+        } else {
+            terminal.shows_and_hears(card, sign).await;
+        }
+    }
+
+    // Ada marries, Bob gets another card, Eve leaves.
+    let before = (users(&host).await, host.cli("export").await.ok());
+    directory.change(&ldif::rename(&dn("ada"), "uid=countess", None)).await;
+    directory.change(&ldif::replace(&dn("bob"), "employeeNumber", &["5555"])).await;
+    directory.change(&ldif::delete(&dn("eve"))).await;
+    let careful = host.cli("sync now --yes").await.ok();
+    assert!(careful.contains("name: ada -> countess") && careful.contains("0 removed"), "{careful}");
+    assert_eq!(names(&users(&host).await), ["bob", "countess", "eve", "guest", "local"], "nobody is removed unasked");
+    host.cli("sync undo --yes").await.ok();
+    assert_eq!((users(&host).await, host.cli("export").await.ok()), before);
+    let all = host.cli("sync now --remove --yes").await.ok();
+    assert!(all.contains("- user eve  (is in school no longer)"), "{all}");
+    assert_eq!(names(&users(&host).await), ["bob", "countess", "guest", "local"]);
+    ipp_client::print(&host.queue("find-me"), "countess", &document::hello()).await;
+    terminal.shows_and_hears("4711", "[released]").await;
+    terminal.shows_and_hears("5555", "[nothing]").await;
+    terminal.shows_and_hears("4713", "[unknown]").await;
+    host.cli("sync undo --yes").await.ok();
+    assert_eq!((users(&host).await, host.cli("export").await.ok()), before);
+
+    // What somebody changed since is not undone over their head.
+    host.cli("sync now --remove --yes").await.ok();
+    host.cli("user set bob card=7777").await.ok();
+    let refused = host.cli("sync undo --yes").await.refused();
+    assert!(refused.contains("user bob was changed since"), "{refused}");
+    let removed = host.cli("user remove bob").await.refused();
+    assert!(removed.contains("user bob comes from source school"), "{removed}");
+    let runs: Vec<Value> = host.cli("sync list --json").await.json();
+    let outcomes: Vec<_> = runs.iter().rev().map(|run| run["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes[..4], ["planned", "applied", "nothing", "applied"], "{outcomes:?}");
+    let events = host.cli("event list --json --limit 1000").await.ok();
+    assert!(!events.contains("4711") && !host.log().contains("4711"), "a card stands in events or log");
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_nobody_is_touched_and_somebody_is_told_what_to_do() {
+    let company = Company { people: 700, groups: 3, members: 50, depth: 3 };
+    let mut directory = OpenLdap::start(&company.entries()).await;
+    let host = host(&directory.authority()).await;
+    host.apply(&(CARDS.to_owned() + &school(&directory, "timeout_s = 2"))).await;
+    host.cli("sync now --yes").await.ok();
+    let before = host.cli("export").await.ok();
+    assert_eq!(names(&users(&host).await).len(), 700);
+    let set = async |fields: &[&str]| {
+        let all: Vec<_> = ["source", "set", "school"].iter().chain(fields).copied().collect();
+        host.cli_with(&all).await.ok();
+    };
+    let failed = async |what: &str, parts: &[&str]| {
+        for command in ["sync test --remove", "sync now --remove --yes"] {
+            let told = host.cli(command).await.refused();
+            for part in ["nothing was changed", "school"].iter().chain(parts) {
+                assert!(told.contains(part), "{what}: {part} is not in: {told}");
+            }
+        }
+        assert_eq!(names(&users(&host).await).len(), 700, "{what}");
+    };
+    let server = directory.ldaps().url.replace("ldaps://", "");
+
+    set(&["password=wrong-but-long"]).await;
+    failed("a wrong password", &[&server, "password"]).await;
+    set(&[&format!("password={PASSWORD}"), "base=dc=other,dc=test"]).await;
+    failed("a wrong base", &[&server, "dc=other,dc=test"]).await;
+    set(&["base=ou=groups,dc=school,dc=test"]).await;
+    failed("nobody", &["no users"]).await;
+    let limited = format!("bind_as={}", OpenLdap::LIMITED);
+    set(&[&format!("base={}", OpenLdap::BASE), &limited]).await;
+    failed("half an answer", &[&server]).await;
+    set(&[&format!("bind_as={}", OpenLdap::READER)]).await;
+    directory.hangs().await;
+    failed("silence", &[&server]).await;
+    directory.goes_on();
+    directory.switch_off().await;
+    failed("away", &[&server]).await;
+    for certificate in [Certificate::Expired, Certificate::OfAnother] {
+        let other = OpenLdap::start_with(&company.entries(), certificate).await;
+        let server = other.ldaps().url.replace("ldaps://", "");
+        set(&[&format!("servers=[\"{server}\"]")]).await;
+        failed("a certificate", &[&server, "certificate"]).await;
+    }
+    // With the first server away, the second is asked.
+    directory.switch_on().await;
+    set(&[&format!("servers=[\"127.0.0.1:1\", \"{server}\"]")]).await;
+    let told = host.cli("sync now --remove --yes").await.ok();
+    assert!(told.contains("0 added, 0 updated") && told.contains(&server), "{told}");
+    let events = host.api().events_of(EventKind::SyncFailed).await;
+    assert_eq!(events.len(), 16, "each was told of");
+    let source = |text: &str| text.lines().filter(|line| !line.starts_with("servers = ")).collect::<Vec<_>>().join("\n");
+    assert_eq!(source(&host.cli("export").await.ok()), source(&before));
+}
+
+#[tokio::test]
+async fn a_plan_that_crosses_a_threshold_waits_behind_a_restart_for_its_digest() {
+    let directory = OpenLdap::start(&Company { people: 100, groups: 1, members: 100, depth: 1 }.entries()).await;
+    let mut host = host(&directory.authority()).await;
+    host.apply(&(CARDS.to_owned() + &school(&directory, ""))).await;
+    host.cli("sync now --yes").await.ok();
+    let gone: String = (0..30).map(|at| ldif::delete(&format!("uid=u{at},{}", OpenLdap::PEOPLE))).collect();
+    directory.change(&gone).await;
+    let held = host.cli("sync now --remove --yes").await.refused();
+    assert!(held.contains("30 removed users of 100: more than 500, or than 10 %"), "{held}");
+    assert_eq!(names(&users(&host).await).len(), 100);
+    host.terminate().await;
+    host.serve().await;
+    let run: Vec<Value> = host.cli("sync list --limit 1 --json").await.json();
+    let (number, digest) = (run[0]["number"].as_i64().unwrap(), run[0]["digest"].as_str().unwrap());
+    assert_eq!(run[0]["outcome"], "waits");
+    host.cli(&format!("sync approve {number} {digest}")).await.ok();
+    assert_eq!(names(&users(&host).await).len(), 70);
+    host.cli("sync undo --yes").await.ok();
+    assert_eq!(names(&users(&host).await).len(), 100);
+    // A plan for other users than there are now is of no use.
+    host.cli("sync now --remove").await.ok();
+    host.cli("user set somebody full_name=New").await.ok();
+    let stale = host.cli("sync list --limit 1 --json").await.json::<Vec<Value>>();
+    let (number, digest) = (stale[0]["number"].as_i64().unwrap(), stale[0]["digest"].as_str().unwrap());
+    let refused = host.cli(&format!("sync approve {number} {digest}")).await.refused();
+    assert!(refused.contains("run the sync again"), "{refused}");
+    assert_eq!(names(&users(&host).await).len(), 101);
+}
+
+#[tokio::test]
+async fn domains_of_an_active_directory_are_one_source() {
+    let (east, west) = tokio::join!(Samba::start("EAST.TEST"), Samba::start("WEST.TEST"));
+    let (Some(east), Some(west)) = (east, west) else { return };
+    let mut authorities = String::new();
+    let mut domains = String::new();
+    for (domain, users) in [(&east, ["ada", "bob", "off"]), (&west, ["eve", "fay", "gus"])] {
+        let staff = Samba::unit("Staff", &domain.base());
+        let mut entries = staff.to_string();
+        for (user, card) in users.iter().zip(["1", "2", "3"]) {
+            let card = format!("{card}{}", domain.domain().len());
+            let disabled = if *user == "off" { Samba::DISABLED } else { Samba::ENABLED };
+            let mut entry = domain.user(user, &staff.dn).with("displayName", user.to_uppercase());
+            entry = if *user == "eve" { entry.with("pager", "999") } else { entry.with("pager", format!("{card}{user}")) };
+            entries += &entry.to_string().replace(
+                &format!("userAccountControl: {}", Samba::ENABLED),
+                &format!("userAccountControl: {disabled}"),
+            );
+        }
+        let dn = |user: &str| format!("CN={user},{}", staff.dn);
+        let inner = Samba::group(&format!("inner-{}", users[0]), &staff.dn, [dn(users[0])]);
+        let outer = Samba::group(&format!("outer-{}", users[0]), &staff.dn, [inner.dn.clone(), dn(users[1])]);
+        entries += &format!("{inner}{outer}");
+        domain.change(&entries).await;
+        authorities += &fs::read_to_string(domain.authority()).unwrap();
+        let address = domain.ldaps().url.replace("ldaps://", "");
+        domains += &format!(
+            "[source.domain.\"{}\"]\nservers = [\"{address}\"]\nbind_as = \"Administrator@{}\"\npassword = \"{PASSWORD}\"\n",
+            domain.domain(),
+            domain.domain()
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("both.pem");
+    fs::write(&authority, authorities).unwrap();
+    let host = host(&authority).await;
+    let site = format!(
+        "[config]\n\"ldap.schema.user-card-id-field\" = \"pager\"\n[[source]]\nname = \"company\"\nkind = \"active-directory\"\n\
+         domains = \"{};{}\"\n{domains}",
+        east.domain(),
+        west.domain()
+    );
+    host.apply(&site).await;
+    let told = host.cli("sync now --yes").await.ok();
+    for total in ["company: east.test", "company: west.test"] {
+        assert!(told.contains(total), "{total}: {told}");
+    }
+    let all = users(&host).await;
+    for name in ["ada", "bob", "eve", "fay", "gus"] {
+        assert!(names(&all).contains(&name), "{name}: {:?}", names(&all));
+    }
+    assert!(!names(&all).contains(&"off"), "disabled users are not imported unasked");
+    let groups = host.cli("sync show --all").await.ok();
+    assert!(groups.contains("+ group outer-ada") && groups.contains("members = ada, bob"), "{groups}");
+
+    // What changed since, and no more is read.
+    let staff = format!("OU=Staff,{}", west.base());
+    west.change(&ldif::replace(&format!("CN=eve,{staff}"), "displayName", &["Eve the Second"])).await;
+    let changes = host.cli("sync changes --yes").await.ok();
+    assert!(changes.contains("what changed") && changes.contains("full_name: EVE -> Eve the Second"), "{changes}");
+    assert!(changes.contains("1 updated") && changes.contains("0 removed"), "{changes}");
+    // A rename keeps who it is.
+    west.change(&ldif::replace(&format!("CN=fay,{staff}"), "sAMAccountName", &["fay.new"])).await;
+    let renamed = host.cli("sync changes --yes").await.ok();
+    assert!(renamed.contains("name: fay -> fay.new"), "{renamed}");
+    // One domain away: nothing at all is done, also in the other.
+    east.change(&ldif::delete(&format!("CN=bob,OU=Staff,{}", east.base()))).await;
+    west.hangs().await;
+    host.cli_with(&["source", "set", "company", "timeout_s=2"]).await.ok();
+    let away = host.cli("sync now --remove --yes").await.refused();
+    assert!(away.contains("nothing was changed") && away.contains("west.test"), "{away}");
+    assert!(names(&users(&host).await).contains(&"bob"));
+    west.goes_on();
+    host.cli("sync now --remove --yes").await.ok();
+    assert!(!names(&users(&host).await).contains(&"bob"));
+}
+
+#[tokio::test]
+async fn a_file_and_a_program_are_sources_that_cardinal_toml_names() {
+    let mut host = Host::init().await;
+    let file = host.folder().join("staff.csv");
+    fs::write(&file, "user,full name,email,card\nada,Ada L.,,4711\nbob,Bob,bob@x.test,\n").unwrap();
+    let program = host.folder().join("students.sh");
+    let script = "#!/bin/sh\ncase \"$2\" in\n  is-valid) echo Y;;\n  all-users) \
+                  printf 'ada\\tAda of the program\\tada@x.test\\tMaths\\tB2\\t\\t\\t\\n'; printf 'zoe\\tZoe\\t\\t\\t\\t4714\\t\\t\\n';;\n  \
+                  all-groups) echo staff;;\n  group-member-names) echo ada; echo zoe;;\n  is-user-in-group) echo Y;;\nesac\n";
+    fs::write(&program, script).unwrap();
+    let secret = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    fs::set_permissions(&program, secret).unwrap();
+    host.configure(&format!("[directory.files]\nstaff = {file:?}\n[directory.programs]\nstudents = [{program:?}]"));
+    host.serve().await;
+    let site = "[[source]]\nname = \"staff\"\nkind = \"file\"\nfrom = \"staff\"\n\
+                [[source]]\nname = \"students\"\nrank = \"secondary\"\nkind = \"program\"\nfrom = \"students\"\n";
+    let unknown = host.apply_with(&site.replace("from = \"staff\"", "from = \"stuff\""), &[]).await.refused();
+    assert!(unknown.contains("no file \"stuff\" (did you mean \"staff\"?)"), "{unknown}");
+    host.apply(site).await;
+    host.cli("sync now --yes").await.ok();
+    let ada: Value = host.cli("user show ada --json").await.json();
+    assert_eq!((&ada["full_name"], &ada["email"], &ada["card"]), (&"Ada L.".into(), &"ada@x.test".into(), &"4711".into()));
+    assert_eq!(names(&users(&host).await), ["ada", "bob", "zoe"]);
+    // An error in one of them, and nothing is done.
+    fs::write(&file, "user,full name\nada,\"Ada").unwrap();
+    let refused = host.cli("sync now --remove --yes").await.refused();
+    assert!(refused.contains("staff") && refused.contains("nothing was changed"), "{refused}");
+    assert_eq!(names(&users(&host).await), ["ada", "bob", "zoe"]);
+}
+
+#[tokio::test]
+async fn the_words_of_the_readme_connect_a_directory() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let (_, section) = readme.split_once("## Connect your directory").unwrap();
+    let block = |kind: &str| section.split_once(&format!("```{kind}\n")).unwrap().1.split_once("```").unwrap().0.to_owned();
+    let directory = OpenLdap::start(&OpenLdap::person("ada", "Ada Lovelace", "4711").to_string()).await;
+    let host = host(&directory.authority()).await;
+    // What each reader of it writes there: their own server, names and password.
+    let server = directory.ldaps().url.replace("ldaps://", "");
+    let site = block("toml")
+        .replace("ldap.school.example", &server)
+        .replace("cn=reader,dc=school,dc=example", OpenLdap::READER)
+        .replace("dc=school,dc=example", OpenLdap::BASE)
+        .replace("the reader's password", PASSWORD);
+    fs::write(host.folder().join("directory.toml"), site).unwrap();
+    let file = host.folder().join("directory.toml");
+    let mut told = Vec::new();
+    for line in block("sh").lines() {
+        let command = line.split('#').next().unwrap().trim().strip_prefix("cardinal ").unwrap();
+        let command = command.replace("directory.toml", file.to_str().unwrap());
+        // Who sits at a terminal is asked.
+        let yes = if command.starts_with("sync now") || command.starts_with("sync undo") { " --yes" } else { "" };
+        told.push((host.cli(&(command + yes)).await.ok(), names(&users(&host).await).join(" ")));
+    }
+    let users: Vec<_> = told.iter().map(|(_, users)| users.as_str()).collect();
+    assert_eq!(users, ["", "", "ada", ""], "{told:?}");
+}
