@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn groups_that_contain_each_other_have_the_same_members() {
-        let closed = close(&[group(&[3, 1], &[1]), group(&[2], &[0, 1]), group(&[], &[0]), group(&[7], &[3]), group(&[], &[])]);
+        let closed =
+            close(&[group(&[3, 1], &[1]), group(&[2], &[0, 1]), group(&[], &[0]), group(&[7], &[3]), group(&[], &[])]);
         let lists: Vec<&[u32]> = closed.iter().map(AsRef::as_ref).collect();
         assert_eq!(lists, [&[1, 2, 3][..], &[1, 2, 3], &[1, 2, 3], &[7], &[]]);
         assert!(Arc::ptr_eq(&closed[0], &closed[1]));
@@ -167,13 +168,17 @@ mod tests {
 
     #[test]
     fn work_grows_with_memberships() {
-        // Ten deep, each group inside three of the level above: time may not grow faster than tenfold from 1,000 groups to
-        // 10,000, with much room for a busy machine.
+        // Ten deep, each group inside three of the level above. What a membership takes stays about the same from 300 groups
+        // to 3,000, with much room for a busy machine.
         let build = |count: u32| -> Vec<Direct> {
             let level = count / 10;
             (0..count)
                 .map(|at| {
-                    let inner = if at + level < count { (0..3).map(|i| at / level * level + level + (at * 7 + i) % level).collect() } else { Vec::new() };
+                    let inner = if at + level < count {
+                        (0..3).map(|i| at / level * level + level + (at * 7 + i) % level).collect()
+                    } else {
+                        Vec::new()
+                    };
                     Direct { people: (0..5).map(|i| (at * 5 + i) % (count * 2)).collect(), groups: inner }
                 })
                 .collect()
@@ -184,9 +189,9 @@ mod tests {
             let lists = close(groups);
             (begin.elapsed().as_secs_f64(), memberships(&lists) as f64)
         };
-        let (small, large) = (build(1_000), build(10_000));
-        time(&large);
-        let ((short, few), (long, many)) = (time(&small), time(&large));
+        let (small, large) = (build(300), build(3_000));
+        let best = |groups: &[Direct]| (0..3).map(|_| time(groups)).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+        let ((short, few), (long, many)) = (best(&small), best(&large));
         assert!(long / many < 20.0 * short / few, "{short} s for {few}, {long} s for {many}");
     }
 

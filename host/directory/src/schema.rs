@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 use cardinal_domain::{config_keys, nearest::nearest, site::ServerType};
 
+use crate::sources::ldap::filter;
+
 /// Names of fields, and searches. An empty name: there is none of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema {
@@ -111,6 +113,11 @@ impl Schema {
     /// The search that finds every user.
     pub fn all_users(&self) -> String {
         self.user_search.replace("{0}", "*")
+    }
+
+    /// The search that finds the user of this name, whatever characters it has.
+    pub fn one_user(&self, name: &str) -> String {
+        self.user_search.replace("{0}", &filter::escape(name))
     }
 
     /// The search that finds every group.
@@ -248,9 +255,13 @@ mod tests {
     fn searches_follow_the_fields() {
         let of = |own: &[(&str, &str)]| Schema::of(ServerType::OpenLdap, &table(&[]), &table(own));
         assert!(of(&[("user-name-field", "mail")]).all_users().contains("(mail=*)"));
-        assert_eq!(of(&[("user-name-search", "(x={0})")]).all_users(), "(x=*)");
+        let own = of(&[("user-name-search", "(x={0})")]);
+        assert_eq!((own.all_users().as_str(), own.one_user("a*)(b=").as_str()), ("(x=*)", "(x=a\\2a\\29\\28b=)"));
         let posix = of(&[("posix-groups", "Y")]);
-        assert_eq!((posix.group_member.as_str(), posix.all_groups().as_str()), ("memberUid", "(objectClass=posixGroup)"));
+        assert_eq!(
+            (posix.group_member.as_str(), posix.all_groups().as_str()),
+            ("memberUid", "(objectClass=posixGroup)")
+        );
         assert_eq!(of(&[("group-member-field", "uniqueMember")]).all_groups(), "(uniqueMember=*)");
         assert_eq!(of(&[("group-search", "(member={0})")]).all_groups(), "(member=*)");
         let names = Schema::of(ServerType::OpenDirectory, &table(&[]), &table(&[("posix-groups", "N")]));
@@ -276,7 +287,8 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_with_the_nearest() {
-        let problems = Schema::problems(&table(&[("user-nam-field", "uid"), ("posix-groups", "yes"), ("user-pin-field", "x")]));
+        let problems =
+            Schema::problems(&table(&[("user-nam-field", "uid"), ("posix-groups", "yes"), ("user-pin-field", "x")]));
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems.iter().any(|p| p.contains("did you mean \"user-name-field\"?")), "{problems:?}");
         assert!(problems.iter().any(|p| p.contains("posix-groups")), "{problems:?}");

@@ -165,14 +165,8 @@ mod tests {
     }
 
     fn user(name: &str, password: Option<&str>) -> User {
-        User {
-            name: name.parse().unwrap(),
-            full_name: String::new(),
-            email: String::new(),
-            card: None,
-            second_card: None,
-            password_hash: password.map(|password| hash(password).unwrap()),
-        }
+        let password_hash = password.map(|password| hash(password).unwrap());
+        User { password_hash, ..User::new(name.parse().unwrap()) }
     }
 
     #[tokio::test]

@@ -144,7 +144,7 @@ async fn open(reading: &Reading<'_>, name: String) -> Result<Domain, SourceError
         name: source.name.clone(),
         server: session.server.clone(),
         doing: doing.to_owned(),
-        error,
+        error: Box::new(error),
     };
     // What a controller says about itself (MS-ADTS 3.1.1.3.2).
     let asked = ["defaultNamingContext", "dsServiceName", "highestCommittedUSN"].map(str::to_owned);
@@ -269,7 +269,8 @@ mod tests {
     fn a_mark_is_good_for_one_copy_and_the_same_settings() {
         let marks = |settings: &str, copy: &str, changes| Marks {
             settings: settings.into(),
-            domains: [("a.test".to_owned(), DomainMark { controller: "dc1".into(), copy: copy.into(), changes })].into(),
+            domains: [("a.test".to_owned(), DomainMark { controller: "dc1".into(), copy: copy.into(), changes })]
+                .into(),
         };
         let then = Mark(serde_json::to_string(&marks("x", "c1", 10)).unwrap());
         assert!(good(&then, &marks("x", "c1", 10)).is_some() && good(&then, &marks("x", "c1", 12)).is_some());

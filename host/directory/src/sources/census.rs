@@ -203,7 +203,11 @@ impl Census {
         let is_in = |number: u32| selected.as_ref().is_none_or(|selected| selected.get(number as usize) == Some(&true));
         if !(0_u32..).zip(&self.people).any(|(number, _)| is_in(number)) {
             let check = if source.groups.is_empty() {
-                "the base, the units, the search for users, and what the account that reads may see".to_owned()
+                match schema {
+                    Some(_) => "the base, the units, the search for users, and what the account that reads may see",
+                    None => "what writes it",
+                }
+                .to_owned()
             } else {
                 format!("whether the groups {} have members, and whether those may be seen", source.groups.join(", "))
             };
@@ -265,7 +269,10 @@ impl Census {
         let nameless: Vec<String> =
             people.chain(groups).filter(|(name, _)| name.is_empty()).map(|(_, place)| place.clone()).collect();
         for place in nameless {
-            self.remark(&place, "has no name that could be read: it stays as it is on record until that is corrected".into());
+            self.remark(
+                &place,
+                "has no name that could be read: it stays as it is on record until that is corrected".into(),
+            );
         }
     }
 

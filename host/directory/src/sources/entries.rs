@@ -92,7 +92,7 @@ impl UserFields {
             Kind::Plain => {}
         }
         let by_dn = schema.key.eq_ignore_ascii_case("dn");
-        slots.retain(|(name, slot)| !name.is_empty() && !(by_dn && *slot == Slot::Key));
+        slots.retain(|(name, slot)| !(name.is_empty() || by_dn && *slot == Slot::Key));
         let mut fields: Vec<String> = Vec::new();
         for (name, _) in &slots {
             if !fields.iter().any(|field| field.eq_ignore_ascii_case(name)) {
@@ -175,7 +175,10 @@ fn other_emails(person: &mut Person, field: &str, values: Values<'_>, census: &m
         }
         if person.other_emails.len() > MOST_ADDRESSES {
             person.other_emails.truncate(MOST_ADDRESSES);
-            census.remark(&person.place, format!("{field} has more than {MOST_ADDRESSES} addresses; the rest is left out"));
+            census.remark(
+                &person.place,
+                format!("{field} has more than {MOST_ADDRESSES} addresses; the rest is left out"),
+            );
             return;
         }
     }
@@ -206,7 +209,12 @@ pub(crate) struct Place<'a> {
 
 impl Place<'_> {
     fn failed(&self, doing: String, error: LdapError) -> SourceError {
-        SourceError::Server { name: self.name.clone(), server: self.session.server.clone(), doing, error }
+        SourceError::Server {
+            name: self.name.clone(),
+            server: self.session.server.clone(),
+            doing,
+            error: Box::new(error),
+        }
     }
 
     /// Reads all users below a base.

@@ -37,7 +37,7 @@ pub enum SourceError {
         /// What was read, and where.
         doing: String,
         /// What went wrong.
-        error: LdapError,
+        error: Box<LdapError>,
     },
     /// Nobody is there. A directory without users is a wrong base, a wrong search or a missing right, never the truth.
     #[error(

@@ -40,8 +40,7 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
             ),
         });
     };
-    let failed =
-        |problem: String| SourceError::File { name: source.name.clone(), file: path.clone(), problem };
+    let failed = |problem: String| SourceError::File { name: source.name.clone(), file: path.clone(), problem };
     reading.progress.tell(|figures| figures.server = path.display().to_string());
     let own = path.clone();
     let rows = tokio::task::spawn_blocking(move || {

@@ -93,7 +93,8 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         rows.group(group).1.extend(members);
     }
     let totals = vec![Total { of: source.name.to_string(), users, groups }];
-    rows.finish().snapshot(source, None, &source.from, totals, reading.progress.figures(), None, Scope::Whole)
+    let of = format!("program {:?}", source.from);
+    rows.finish().snapshot(source, None, &of, totals, reading.progress.figures(), None, Scope::Whole)
 }
 
 fn names(answer: &[u8]) -> Result<Vec<String>, String> {
@@ -153,7 +154,11 @@ impl Asking<'_> {
 
 fn told(status: ExitStatus, complaint: &[u8]) -> String {
     let said = clean(complaint);
-    if said.is_empty() { format!("it failed ({status}) and said nothing") } else { format!("it failed ({status}): {said}") }
+    if said.is_empty() {
+        format!("it failed ({status}) and said nothing")
+    } else {
+        format!("it failed ({status}): {said}")
+    }
 }
 
 async fn all_of(out: impl AsyncRead + Unpin) -> Result<Vec<u8>, String> {

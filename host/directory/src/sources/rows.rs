@@ -136,7 +136,8 @@ impl Rows {
                 Column::Pin => person.pin = value,
                 Column::Key => person.key = value,
                 Column::Groups => {
-                    groups = value.split(';').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+                    groups =
+                        value.split(';').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
                 }
             }
         }
@@ -280,7 +281,10 @@ mod tests {
 
     #[test]
     fn a_first_row_may_name_the_columns() {
-        assert_eq!(header(&["Name", "Full Name", "second_card"]), Ok(Some(vec![Column::Name, Column::FullName, Column::SecondCard])));
+        assert_eq!(
+            header(&["Name", "Full Name", "second_card"]),
+            Ok(Some(vec![Column::Name, Column::FullName, Column::SecondCard]))
+        );
         assert_eq!(header(&["ada", "Ada Lovelace"]), Ok(None));
         assert!(header(&["name", "e-mail"]).unwrap_err().contains("did you mean \"email\"?"));
         assert!(header(&["name", "card", "card"]).unwrap_err().contains("two columns"));

@@ -101,7 +101,9 @@ pub(crate) fn put_integer(out: &mut Vec<u8>, tag: u8, number: i64) {
     // As few bytes as keep the sign.
     let spare = bytes
         .windows(2)
-        .take_while(|pair| matches!(pair, [0, next] if next & 0x80 == 0) || matches!(pair, [0xff, next] if next & 0x80 != 0))
+        .take_while(|pair| {
+            matches!(pair, [0, next] if next & 0x80 == 0) || matches!(pair, [0xff, next] if next & 0x80 != 0)
+        })
         .count();
     put(out, tag, bytes.get(spare..).unwrap_or(&bytes));
 }

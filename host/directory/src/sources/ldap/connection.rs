@@ -49,7 +49,11 @@ impl Address {
         };
         let port = port.map_or(Ok(usual), |port| port.parse().map_err(|_| wrong()))?;
         let host = host.trim_end_matches('.').to_owned();
-        if host.is_empty() || port == 0 || host.contains(['/', ' ', '@']) { Err(wrong()) } else { Ok(Self { host, port }) }
+        if host.is_empty() || port == 0 || host.contains(['/', ' ', '@']) {
+            Err(wrong())
+        } else {
+            Ok(Self { host, port })
+        }
     }
 }
 
@@ -243,7 +247,9 @@ async fn ask_for_tls(tcp: TcpStream, patience: Duration) -> Result<TcpStream, Ld
     let deadline = plain.deadline();
     match plain.answer(id, deadline, DOING).await? {
         Body::Extended(outcome) if outcome.code == 0 => {}
-        Body::Extended(outcome) => return Err(LdapError::Tls(format!("starttls is refused: {}", LdapError::Result(outcome)))),
+        Body::Extended(outcome) => {
+            return Err(LdapError::Tls(format!("starttls is refused: {}", LdapError::Result(outcome))));
+        }
         _ => return Err(LdapError::Protocol("starttls is answered by something else")),
     }
     // Whatever came along unprotected could be somebody else's, to be read as if it were protected.

@@ -86,8 +86,7 @@ pub(crate) fn is_below(name: &str, base: &str) -> bool {
 
 /// The base of an Active Directory domain: `dc=school,dc=example` for `school.example`.
 pub(crate) fn of_domain(name: &str) -> String {
-    let labels: Vec<_> =
-        name.split('.').filter(|label| !label.is_empty()).map(|label| format!("dc={label}")).collect();
+    let labels: Vec<_> = name.split('.').filter(|label| !label.is_empty()).map(|label| format!("dc={label}")).collect();
     labels.join(",")
 }
 
@@ -100,8 +99,17 @@ mod tests {
     #[test]
     fn what_means_the_same_is_spelled_the_same() {
         for same in [
-            &["CN=Ada,OU=Staff,DC=school,DC=example", "cn=ada, ou=Staff ,dc=school , DC = example", "cn=ADA;ou=staff;dc=school;dc=example"][..],
-            &["cn=Lovelace\\, Ada,dc=x", "cn=Lovelace\\2C Ada,dc=x", "cn=\"Lovelace, Ada\",dc=x", "CN=Lovelace\\2c Ada,DC=x"],
+            &[
+                "CN=Ada,OU=Staff,DC=school,DC=example",
+                "cn=ada, ou=Staff ,dc=school , DC = example",
+                "cn=ADA;ou=staff;dc=school;dc=example",
+            ][..],
+            &[
+                "cn=Lovelace\\, Ada,dc=x",
+                "cn=Lovelace\\2C Ada,dc=x",
+                "cn=\"Lovelace, Ada\",dc=x",
+                "CN=Lovelace\\2c Ada,DC=x",
+            ],
             &["cn=Zo\u{eb},dc=x", "cn=Zoe\u{308},dc=x", "cn=Zo\\C3\\AB,dc=x", "cn=ZO\u{cb},dc=x"],
             &["cn=a\\\\b,dc=x", "cn=a\\5Cb,dc=x"],
         ] {

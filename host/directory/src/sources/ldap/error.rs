@@ -91,11 +91,17 @@ fn meaning(code: i64) -> (&'static str, &'static str) {
     match code {
         1 => ("operationsError", "the server could not do it; Active Directory says so where nobody signed in"),
         2 => ("protocolError", "the server did not understand the request"),
-        3 => ("timeLimitExceeded", "the server's own time limit cut the answer off; raise it for the account that reads"),
-        4 => ("sizeLimitExceeded", "the server's own size limit cut the answer off; raise it for the account that reads"),
+        3 => {
+            ("timeLimitExceeded", "the server's own time limit cut the answer off; raise it for the account that reads")
+        }
+        4 => {
+            ("sizeLimitExceeded", "the server's own size limit cut the answer off; raise it for the account that reads")
+        }
         7 => ("authMethodNotSupported", "the server does not know this way of signing in"),
         8 => ("strongerAuthRequired", "the server takes no password on an unprotected way; use ldaps or starttls"),
-        10 => ("referral", "somebody else has this part of the directory; name that server, referrals are not followed"),
+        10 => {
+            ("referral", "somebody else has this part of the directory; name that server, referrals are not followed")
+        }
         11 => ("adminLimitExceeded", "a limit of the server cut the answer off; raise it for the account that reads"),
         12 => ("unavailableCriticalExtension", "the server cannot give its answer page by page"),
         13 => ("confidentialityRequired", "the server takes nothing on an unprotected way; use ldaps or starttls"),
@@ -139,12 +145,18 @@ pub(crate) fn tls(error: &io::Error) -> LdapError {
     let advice = match inner {
         Some(rustls::Error::InvalidCertificate(wrong)) => match wrong {
             Wrong::Expired | Wrong::ExpiredContext { .. } => "its certificate has expired; renew it at the server",
-            Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => "its certificate is not valid yet; check both clocks",
+            Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => {
+                "its certificate is not valid yet; check both clocks"
+            }
             Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
                 "its certificate is for another name; name the server as its certificate does"
             }
             Wrong::UnknownIssuer => {
                 "no authority known here vouches for its certificate; add the one that made it to the trusted authorities"
+            }
+            Wrong::BadSignature => {
+                "its certificate was not made by the authority known here under that name; add the one that made it to the \
+                 trusted authorities"
             }
             Wrong::Revoked => "its certificate was revoked",
             _ => "its certificate is not believed",

@@ -24,10 +24,10 @@ pub struct FilterError {
 pub(crate) fn encode(text: &str) -> Result<Vec<u8>, FilterError> {
     let mut parser = Parser { rest: text };
     let mut out = Vec::new();
-    let parsed = parser.filter(&mut out, 0).and_then(|()| match parser.rest {
-        "" => Ok(()),
-        _ => Err("something stands behind its end"),
-    });
+    let parsed = match parser.filter(&mut out, 0) {
+        Ok(()) if !parser.rest.is_empty() => Err("something stands behind its end"),
+        parsed => parsed,
+    };
     parsed.map(|()| out).map_err(|why| {
         let read = text.strip_suffix(parser.rest).unwrap_or_default();
         FilterError { text: text.to_owned(), at: read.chars().count() + 1, why }
@@ -151,12 +151,7 @@ fn substrings(out: &mut Vec<u8>, field: &str, value: &str) -> Result<(), &'stati
 }
 
 /// `field:dn:rule:=value`, of which field or rule may be absent.
-fn extensible(
-    out: &mut Vec<u8>,
-    left: &str,
-    value: &[u8],
-    named: impl Fn(&str) -> bool,
-) -> Result<(), &'static str> {
+fn extensible(out: &mut Vec<u8>, left: &str, value: &[u8], named: impl Fn(&str) -> bool) -> Result<(), &'static str> {
     let mut parts = left.split(':');
     let field = parts.next().unwrap_or_default();
     let (mut dn, mut rule) = (false, "");
@@ -203,7 +198,6 @@ fn unescape(text: &str) -> Result<Vec<u8>, &'static str> {
     }
     Ok(out)
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -20,11 +20,11 @@ use std::time::Duration;
 
 use cardinal_domain::site::{Bind, Secret, Security};
 
-pub use self::{error::LdapError, filter::FilterError, message::Outcome};
 use self::{
     connection::{Address, Connection},
     message::Body,
 };
+pub use self::{error::LdapError, filter::FilterError, message::Outcome};
 use super::Trust;
 
 /// How servers are reached, and who signs in.

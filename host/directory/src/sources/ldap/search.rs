@@ -167,7 +167,9 @@ impl Session {
             .await?;
             match came {
                 Some((from, None)) if from == next => return Ok(()),
-                Some((from, Some(to))) if from == next && values_read > 0 && to + 1 == next + values_read => next = to + 1,
+                Some((from, Some(to))) if from == next && values_read > 0 && to + 1 == next + values_read => {
+                    next = to + 1
+                }
                 _ => {
                     let place = super::entry::place(dn.as_bytes());
                     return Err(LdapError::Pages(format!(

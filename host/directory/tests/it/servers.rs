@@ -1,0 +1,183 @@
+//! Choosing a server, signing in, and what stands in entries.
+
+use std::sync::atomic::Ordering;
+
+use tokio::net::TcpListener;
+
+use crate::{
+    fake_ldap::{Fake, entry},
+    read_source, source, told,
+    whole_or_nothing::{school, settings},
+};
+
+#[tokio::test]
+async fn the_next_server_is_tried_where_one_is_away_or_busy() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let busy = Fake { bind: (51, ""), ..Fake::default() }.start().await;
+    let good = Fake { entries: school(), ..Fake::default() }.start().await;
+    let servers = format!("{closed}\", \"{}\", \"{}", busy.address, good.address);
+    let snapshot = read_source(&source(&settings(&servers))).await.unwrap();
+    assert_eq!((snapshot.figures.server.as_str(), snapshot.people.len()), (good.address.as_str(), 22));
+    assert_eq!(busy.connections.load(Ordering::SeqCst), 1);
+    let error = told(read_source(&source(&settings(&format!("{closed}\", \"{}", busy.address)))).await);
+    assert!(error.contains(&closed) && error.contains("cannot be reached") && error.contains("busy"), "{error}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_tried_once() {
+    let text = "80090308: LdapErr: DSID-0C090439, comment: AcceptSecurityContext error, data 775, v4563";
+    let locked = Fake { bind: (49, text), ..Fake::default() }.start().await;
+    let good = Fake { entries: school(), ..Fake::default() }.start().await;
+    let error = told(read_source(&source(&settings(&format!("{}\", \"{}", locked.address, good.address)))).await);
+    assert!(error.contains("account is locked") && error.contains("cn=reader"), "{error}");
+    assert!(!error.contains("secret-of"), "{error}");
+    assert_eq!(good.connections.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_and_says_nothing_is_passed_over() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let good = Fake { entries: school(), ..Fake::default() }.start().await;
+    let servers = format!("{}\", \"{}", silent.local_addr().unwrap(), good.address);
+    assert_eq!(read_source(&source(&settings(&servers))).await.unwrap().people.len(), 22);
+}
+
+#[cfg(not(feature = "gssapi"))]
+#[tokio::test]
+async fn kerberos_needs_a_build_with_it() {
+    let server = Fake { entries: school(), ..Fake::default() }.start().await;
+    let text = format!("{}bind = \"gssapi\"\n", settings(&server.address));
+    let error = told(read_source(&source(&text)).await);
+    assert!(error.contains("feature gssapi"), "{error}");
+}
+
+#[tokio::test]
+async fn entries_that_are_not_as_they_should_be_are_kept_and_told() {
+    let mut entries = school();
+    let long = vec![b'x'; 10_000];
+    let user = |key: &str, name: &[u8], more: &[(&str, &[&[u8]])]| {
+        let mut fields: Vec<(&str, &[&[u8]])> = vec![("objectClass", &[b"inetOrgPerson"]), ("entryUUID", &[])];
+        let (key_values, name_values) = ([key.as_bytes()], [name]);
+        fields[1].1 = &key_values;
+        fields.push(("uid", &name_values));
+        fields.extend_from_slice(more);
+        entry(&format!("cn={key},dc=school,dc=test"), &fields)
+    };
+    entries.push(user("binary-name", &[0xff, 0xfe, 0x00], &[]));
+    entries.push(user("long-name", &long, &[]));
+    entries.push(user(
+        "odd",
+        b"odd",
+        &[("mail", &[&[0x80, 0x01]]), ("cn", &[&long]), ("l", &[b" Room\n7 "]), ("employeeNumber", &[b"\xff4711"])],
+    ));
+    entries.push(user("bare", b"bare", &[]));
+    let server = Fake { entries, page: 5, ..Fake::default() }.start().await;
+    let text = format!("{}schema = {{ user-card-id-field = \"employeeNumber\" }}\n", settings(&server.address));
+    let snapshot = read_source(&source(&text)).await.unwrap();
+    let person = |key: &str| snapshot.people.iter().find(|person| person.key == key).unwrap();
+    // Whose name cannot be read is there all the same: nobody may take them for gone.
+    assert_eq!((person("binary-name").name.as_str(), person("long-name").name.as_str()), ("", ""));
+    let odd = person("odd");
+    assert_eq!(
+        (odd.email.as_str(), odd.full_name.as_str(), odd.office.as_str(), odd.card.as_str()),
+        ("", "", "Room 7", "")
+    );
+    assert_eq!(person("bare").name, "bare");
+    let remarks: Vec<String> =
+        snapshot.remarks.iter().map(|remark| format!("{} {}", remark.place, remark.message)).collect();
+    for (place, what) in [
+        ("cn=binary-name,dc=school,dc=test", "uid has a value that is not text"),
+        ("cn=long-name,dc=school,dc=test", "more than 9999 characters"),
+        ("cn=odd,dc=school,dc=test", "employeeNumber has a value that is not text"),
+        ("cn=odd,dc=school,dc=test", "mail has a value"),
+    ] {
+        assert!(
+            remarks.iter().any(|remark| remark.contains(place) && remark.contains(what)),
+            "{place} {what}: {remarks:#?}"
+        );
+    }
+    assert!(!remarks.iter().any(|remark| remark.contains("4711")), "{remarks:#?}");
+}
+
+#[tokio::test]
+async fn what_users_are_recognised_by_must_be_there() {
+    let without = |field: &str| {
+        let mut entries = school();
+        for entry in &mut entries {
+            entry.attributes.retain(|own| own.atype != field);
+        }
+        Fake { entries, ..Fake::default() }
+    };
+    let server = without("entryUUID").start().await;
+    let error = told(read_source(&source(&settings(&server.address))).await);
+    assert!(error.contains("none of 22 users has the field \"entryUUID\""), "{error}");
+    let by_place = format!("{}schema = {{ user-key-field = \"dn\" }}\n", settings(&server.address));
+    let snapshot = read_source(&source(&by_place)).await.unwrap();
+    assert_eq!(snapshot.people[0].key, "uid=user0,ou=people,dc=school,dc=test");
+    assert_eq!(snapshot.groups[0].members.len(), 22);
+    let wrong = format!(
+        "{}schema = {{ user-name-field = \"mail2\", user-name-search = \"(uid={{0}})\" }}\n",
+        settings(&server.address)
+    );
+    let error = told(read_source(&source(&wrong.replace("mail2\"", "mail2\", user-key-field = \"dn\""))).await);
+    assert!(error.contains("none of 22 users has the field \"mail2\""), "{error}");
+}
+
+#[tokio::test]
+async fn two_entries_with_one_key_are_refused() {
+    let mut entries = school();
+    let mut copy = entries[0].clone();
+    copy.dn = "uid=copy,dc=school,dc=test".into();
+    entries.push(copy);
+    let server = Fake { entries, ..Fake::default() }.start().await;
+    let error = told(read_source(&source(&settings(&server.address))).await);
+    assert!(error.contains("uid=user0,") && error.contains("uid=copy,"), "{error}");
+}
+
+#[tokio::test]
+async fn posix_groups_have_names_and_numbers() {
+    let mut entries = Vec::new();
+    for (number, uid) in ["ada", "bob", "eve"].iter().enumerate() {
+        entries.push(entry(
+            &format!("uid={uid},dc=school,dc=test"),
+            &[
+                ("objectClass", &[b"posixAccount"]),
+                ("uid", &[uid.as_bytes()]),
+                ("entryUUID", &[uid.as_bytes()]),
+                ("gidNumber", &[if number == 2 { b"500" } else { b"100" }]),
+            ],
+        ));
+    }
+    entries.push(entry(
+        "cn=staff,dc=school,dc=test",
+        &[
+            ("objectClass", &[b"posixGroup"]),
+            ("cn", &[b"staff"]),
+            ("entryUUID", &[b"g1"]),
+            ("gidNumber", &[b"500"]),
+            ("memberUid", &[b"ADA", b"gone"]),
+        ],
+    ));
+    let server = Fake { entries, ..Fake::default() }.start().await;
+    let text = format!("{}schema = {{ posix-groups = \"Y\" }}\n", settings(&server.address));
+    let snapshot = read_source(&source(&text)).await.unwrap();
+    let members: Vec<&str> = snapshot.groups[0].members.iter().map(AsRef::as_ref).collect();
+    assert_eq!(members, ["ada", "eve"]);
+    assert!(snapshot.remarks.iter().any(|remark| remark.message.contains("1 members of groups")));
+}
+
+#[tokio::test]
+async fn units_and_groups_select() {
+    let mut entries = school();
+    entries[0].dn = "uid=user0,ou=guests,dc=school,dc=test".into();
+    let server = Fake { entries, ..Fake::default() }.start().await;
+    let with = |more: &str| source(&format!("{}{more}", settings(&server.address)));
+    let snapshot = read_source(&with("ous = [\"ou=guests,dc=school,dc=test\"]\n")).await.unwrap();
+    assert_eq!((snapshot.people.len(), snapshot.totals[0].users, snapshot.totals[0].groups), (1, 22, 7));
+    let error = told(read_source(&with("groups = [\"group1\", \"pupils\"]\n")).await);
+    assert!(error.contains("no group \"pupils\""), "{error}");
+    let error = told(read_source(&with("schema = { user-nam-field = \"x\" }\n")).await);
+    assert!(error.contains("did you mean \"user-name-field\"?"), "{error}");
+    let error = told(read_source(&with("schema = { user-name-search = \"(&(uid={0})\" }\n")).await);
+    assert!(error.contains("bracket"), "{error}");
+}
