@@ -54,6 +54,9 @@ pub(crate) const IN_ORDER: &[Column] = &[
 /// What columns are called in the first row of a file.
 const NAMES: &[(&str, Column)] = &[
     ("name", Column::Name),
+    ("user", Column::Name),
+    ("username", Column::Name),
+    ("user-name", Column::Name),
     ("full-name", Column::FullName),
     ("email", Column::Email),
     ("department", Column::Department),
@@ -75,7 +78,8 @@ const NAMES: &[(&str, Column)] = &[
 pub(crate) fn header(cells: &[&str]) -> Result<Option<Vec<Column>>, String> {
     let tidy = |cell: &&str| cell.trim().to_lowercase().replace(['_', ' '], "-");
     let cells: Vec<String> = cells.iter().map(tidy).collect();
-    if !cells.iter().any(|cell| cell == "name") {
+    let names_users = |cell: &String| NAMES.iter().any(|(name, column)| name == cell && *column == Column::Name);
+    if !cells.iter().any(names_users) {
         return Ok(None);
     }
     let mut columns = Vec::new();

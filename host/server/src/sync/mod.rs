@@ -75,8 +75,8 @@ struct Current {
 impl Current {
     fn view(&self) -> SyncView {
         let mut view = lock(&self.view).clone();
-        if view.outcome == Outcome::Reading {
-            let reading = lock(&self.reading);
+        let reading = lock(&self.reading);
+        if !reading.is_empty() {
             view.told.sources = reading.iter().map(|(name, figures)| SourceRead::under_way(name, &figures.borrow())).collect();
         }
         view

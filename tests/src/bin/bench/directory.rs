@@ -75,7 +75,7 @@ async fn read(directory: &OpenLdap) -> Result<f64> {
 async fn synced_host(directory: &OpenLdap) -> Result<Host> {
     let mut host = Host::init().await;
     host.set("CARDINAL_LOG__FILTER", "warn");
-    host.configure(&format!("[directory]\nca = {:?}", directory.authority().display().to_string()));
+    host.set("CARDINAL_DIRECTORY__CA", &directory.authority().display().to_string());
     host.serve().await;
     let server = directory.ldaps().url.replace("ldaps://", "");
     host.apply(&format!(
