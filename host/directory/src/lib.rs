@@ -12,6 +12,8 @@
 //! - [`plan`] compares snapshots with the users on record. It does no I/O, so that the same input gives the same plan.
 //! - Carrying out is the store's: [`cardinal_domain::sync::Plan`] is what it takes.
 
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod graph;
 pub mod plan;
 pub mod schema;
@@ -22,6 +24,6 @@ pub mod trust;
 pub use crate::{
     schema::Schema,
     snapshot::{Figures, Group, Mark, Person, Progress, Remark, Scope, Snapshot},
-    sources::{Locals, Reading, SourceError, read},
+    sources::{FilterError, LdapError, Locals, Outcome, Reading, SourceError, Tried, read},
     trust::Trust,
 };

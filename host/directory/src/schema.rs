@@ -279,7 +279,7 @@ mod tests {
         ] {
             let schema = Schema::of(server, &table(&[]), &table(&[]));
             for search in [schema.all_users(), schema.all_groups()] {
-                crate::sources::ldap::filter::encode(&search).unwrap();
+                filter::encode(&search).unwrap();
                 assert!(!search.contains('{'), "{search}");
             }
         }

@@ -1,6 +1,6 @@
 //! What a source said, whole.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use cardinal_domain::{names::SourceName, sync::Total};
 use serde::{Deserialize, Serialize};
@@ -36,14 +36,15 @@ pub enum Scope {
     Changes,
 }
 
-/// A user, as a source has them: text as it stands there, with white space around it taken off.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A user, as a source has them: text as it stands there, with white space around it taken off. `Debug` hides cards and the
+/// PIN.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Person {
     /// What stays when the name changes; unique in the source.
     pub key: String,
     /// Where in the source it stands, for messages: a distinguished name, or `line 17`.
     pub place: String,
-    /// The user name.
+    /// The user name. Empty: the entry is there, and its name cannot be read; nobody may take it for gone.
     pub name: String,
     /// The full name.
     pub full_name: String,
@@ -65,6 +66,28 @@ pub struct Person {
     pub home: String,
     /// The PIN in clear.
     pub pin: String,
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, place, name, full_name, email, department, office, other_emails, alias, home, .. } = self;
+        let hidden = |text: &str| if text.is_empty() { "" } else { "…" };
+        f.debug_struct("Person")
+            .field("key", key)
+            .field("place", place)
+            .field("name", name)
+            .field("full_name", full_name)
+            .field("email", email)
+            .field("department", department)
+            .field("office", office)
+            .field("other_emails", other_emails)
+            .field("card", &hidden(&self.card))
+            .field("second_card", &hidden(&self.second_card))
+            .field("alias", alias)
+            .field("home", home)
+            .field("pin", &hidden(&self.pin))
+            .finish()
+    }
 }
 
 /// A group, as a source has it.
@@ -127,5 +150,17 @@ impl Progress {
     /// What was told so far.
     pub fn figures(&self) -> Figures {
         self.0.borrow().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cards_and_pins_are_not_shown() {
+        let person = Person { name: "ada".into(), card: "4711".into(), pin: "1815".into(), ..Person::default() };
+        let shown = format!("{person:?}");
+        assert!(shown.contains("ada") && !shown.contains("4711") && !shown.contains("1815"), "{shown}");
     }
 }

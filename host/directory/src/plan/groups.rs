@@ -94,8 +94,15 @@ pub(super) fn groups(
     }
     let sources = said.sources();
     let may_remove = options.remove && wanted.is_whole;
+    // Also entries whose name cannot be used: the group is there.
+    let seen: HashSet<_> = said
+        .snapshots
+        .iter()
+        .flat_map(|of| of.groups.iter().map(|group| (of.source.as_str(), group.key.as_str())))
+        .collect();
     for group in record.groups.iter().filter(|group| !known.contains(&group.name)) {
-        if may_remove && sources.contains(&group.origin.source) {
+        let is_seen = seen.contains(&(group.origin.source.as_str(), group.origin.key.as_str()));
+        if may_remove && !is_seen && sources.contains(&group.origin.source) {
             let why = format!("is in {} no longer", group.origin.source);
             // As it is when its turn comes: renames are carried out before.
             let now = |member: &UserName| (*renamed.get(member).unwrap_or(&member)).clone();

@@ -301,6 +301,10 @@ fn groups_of_one_name_are_one_and_members_follow_renames() {
     assert!(matches!(&plan.changes[1], Change::Members { left, joined, .. } if left.len() == 1 && joined.is_empty()));
     let plan = planned(&world, &[said(&[("1", "ada", ""), ("2", "bob", "")], Vec::new())], &options());
     assert_eq!(kinds(&plan), ["remove group"]);
+    // There, and without a name that can be used: it is not gone.
+    let nameless = snapshot::Group { name: String::new(), ..group("staff", &[]) };
+    let plan = planned(&world, &[said(&[("1", "ada", ""), ("2", "bob", "")], vec![nameless])], &options());
+    assert!(plan.changes.is_empty() && told(&plan).contains("left out"), "{plan:?}");
 }
 
 #[test]
@@ -349,7 +353,7 @@ fn a_person() -> impl Strategy<Value = Person> {
 
 fn a_snapshot(source: &'static str) -> impl Strategy<Value = Snapshot> {
     let members = proptest::collection::btree_set(0..6_u8, 0..5);
-    let groups = proptest::collection::vec((0..3_u8, proptest::sample::select(&["g", "h", "G"][..]), members), 0..4);
+    let groups = proptest::collection::vec((0..3_u8, proptest::sample::select(&["g", "h", "G", ""][..]), members), 0..4);
     (proptest::collection::vec(a_person(), 0..6), groups, proptest::bool::weighted(0.2)).prop_map(
         move |(people, groups, some)| {
             let mut keys = BTreeSet::new();

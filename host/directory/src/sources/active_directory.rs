@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use cardinal_domain::{site::Security, sync::Total};
+use cardinal_domain::sync::Total;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -254,10 +254,8 @@ impl Units {
 }
 
 fn warn_of_plain(reading: &Reading<'_>, domains: &[Domain], census: &mut Census) {
-    if reading.source.security == Security::Plain {
-        for domain in domains {
-            super::warn_of_plain(reading.source, &domain.session.server, census);
-        }
+    for domain in domains {
+        super::warn_of_plain(reading.source, &domain.session.server, census);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Any other LDAP server: one base, and the names that a schema has for fields and searches.
 
-use cardinal_domain::{site::Security, sync::Total};
+use cardinal_domain::sync::Total;
 
 use super::{
     Reading, SourceError, access, begin,
@@ -21,9 +21,7 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         .map_err(|none| super::no_server(source, format!("{:?}", source.base), none))?;
     begin(reading, &session);
     let mut census = Census::default();
-    if source.security == Security::Plain {
-        super::warn_of_plain(source, &session.server, &mut census);
-    }
+    super::warn_of_plain(source, &session.server, &mut census);
     let kind = if schema.posix_groups { Kind::Posix } else { Kind::Plain };
     let mut place = Place { session: &mut session, name: &source.name, schema, kind, progress: &reading.progress };
     let (filter, fields) = (schema.all_users(), UserFields::new(schema, kind, false));

@@ -89,7 +89,7 @@ fn is_same(before: &Metadata, after: &Metadata, read: u64) -> bool {
 }
 
 /// The rows of a file.
-fn parse(bytes: &[u8], is_tsv: bool) -> Result<Rows, String> {
+pub(crate) fn parse(bytes: &[u8], is_tsv: bool) -> Result<Rows, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;

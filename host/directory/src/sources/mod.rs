@@ -12,14 +12,14 @@ mod census;
 mod directory_server;
 mod entries;
 mod error;
-mod file;
+pub(crate) mod file;
 pub(crate) mod ldap;
 mod program;
-mod rows;
+pub(crate) mod rows;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use cardinal_domain::site::{Secret, Source, SourceKind};
+use cardinal_domain::site::{Bind, Secret, Security, Source, SourceKind};
 use unicode_normalization::UnicodeNormalization as _;
 
 use self::{
@@ -114,7 +114,11 @@ fn begin(reading: &Reading<'_>, session: &Session) {
     reading.progress.tell(|figures| figures.server.clone_from(&session.server));
 }
 
+/// Tells of a way that nothing protects. Kerberos without TLS seals every message itself.
 fn warn_of_plain(source: &Source, server: &str, census: &mut Census) {
+    if source.security != Security::Plain || source.bind == Bind::Gssapi {
+        return;
+    }
     tracing::warn!(source = %source.name, %server, "a directory is read without protection");
     let message = "is read without protection: everybody on the way reads the password and the users, and can change them; \
                    set security = \"ldaps\" or \"starttls\"";

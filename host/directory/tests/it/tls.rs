@@ -85,7 +85,7 @@ async fn what_comes_unprotected_along_with_the_start_of_tls_is_not_taken() {
     let known = authority("known");
     let server = start(known.server("127.0.0.1", false), true, true).await;
     // It may come with the answer or a moment later, in the handshake: both end it.
-    let error = read(&server, "starttls", &[known.1.clone()]).await.unwrap_err();
+    let error = read(&server, "starttls", std::slice::from_ref(&known.1)).await.unwrap_err();
     assert!(error.contains("came unprotected") || error.contains("TLS"), "{error}");
     assert!(server.seen.lock().unwrap().is_empty());
 }

@@ -48,6 +48,7 @@ impl Session {
         let mut seen = HashSet::new();
         let mut cookie = Vec::new();
         let mut empty = 0;
+        let before_all = progress.figures().entries;
         loop {
             let search = Search {
                 base: query.base,
@@ -87,7 +88,9 @@ impl Session {
             progress.tell(|figures| {
                 figures.pages += 1;
                 figures.entries += u64::try_from(new).unwrap_or(u64::MAX);
-                figures.of = u64::try_from(estimate).ok().filter(|of| *of > 0).or(figures.of);
+                // An estimate is about this search alone.
+                let told = u64::try_from(estimate).ok().filter(|estimate| *estimate > 0);
+                figures.of = told.map(|told| before_all.saturating_add(told)).or(figures.of);
             });
             if next.is_empty() {
                 return Ok(());
