@@ -313,13 +313,15 @@ mod tests {
         let name = |name: &str| UserName::new(name).unwrap();
         let before = User { other_emails: vec!["a@x".into(), "b@x".into()], ..User::new(name("ada")) };
         let after = User { card: Some(CardNumber::new("471155").unwrap()), other_emails: Vec::new(), ..before.clone() };
-        let update = Change::UpdateUser { before: Box::new(before), after: Box::new(after), why: "card differs".into() };
+        let update =
+            Change::UpdateUser { before: Box::new(before), after: Box::new(after), why: "card differs".into() };
         assert_eq!(
             update.shown().to_string(),
             "~ user ada  (card differs)\n    card = ***55\n    other_emails: a@x, b@x -> (none)"
         );
         let joined = (0..13).map(|at| name(&format!("u{at}"))).collect();
-        let members = Change::Members { group: GroupName::new("Staff").unwrap(), left: Vec::new(), joined, why: "x".into() };
+        let members =
+            Change::Members { group: GroupName::new("Staff").unwrap(), left: Vec::new(), joined, why: "x".into() };
         assert_eq!(
             members.shown().to_string(),
             "~ group staff  (x)\n    joined = u0, u1, u2, u3, u4, u5, u6, u7, u8, u9 and 3 more"

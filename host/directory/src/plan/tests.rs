@@ -353,7 +353,8 @@ fn a_person() -> impl Strategy<Value = Person> {
 
 fn a_snapshot(source: &'static str) -> impl Strategy<Value = Snapshot> {
     let members = proptest::collection::btree_set(0..6_u8, 0..5);
-    let groups = proptest::collection::vec((0..3_u8, proptest::sample::select(&["g", "h", "G", ""][..]), members), 0..4);
+    let groups =
+        proptest::collection::vec((0..3_u8, proptest::sample::select(&["g", "h", "G", ""][..]), members), 0..4);
     (proptest::collection::vec(a_person(), 0..6), groups, proptest::bool::weighted(0.2)).prop_map(
         move |(people, groups, some)| {
             let mut keys = BTreeSet::new();

@@ -321,12 +321,8 @@ fn say_conflicts(conflicts: &[Conflict], all: bool) {
 
 fn say_counts(view: &SyncView, shown: usize) {
     let counts = &view.told.counts;
-    let changes = counts.added
-        + counts.updated
-        + counts.renamed
-        + counts.removed
-        + counts.groups_added
-        + counts.groups_removed;
+    let changes =
+        counts.added + counts.updated + counts.renamed + counts.removed + counts.groups_added + counts.groups_removed;
     if shown >= FEW && changes > u64::try_from(shown).unwrap_or(u64::MAX) {
         say!("… and more; --all shows them");
     }

@@ -331,7 +331,10 @@ impl Config {
         in_range("program_within_s", config.directory.program_within_s, 1, 86_400, "")
             .with_context(|| format!("{}: [directory]", file.display()))?;
         if let Some((name, _)) = config.directory.programs.iter().find(|(_, command)| command.is_empty()) {
-            bail!("{}: [directory.programs] {name} is empty: name a program, such as [\"/usr/local/bin/staff\"]", file.display());
+            bail!(
+                "{}: [directory.programs] {name} is empty: name a program, such as [\"/usr/local/bin/staff\"]",
+                file.display()
+            );
         }
         config.readers.check().with_context(|| format!("{}", file.display()))?;
         // The session answers for its driver, in words of its own; the listener's end is for a session that is stuck.

@@ -146,7 +146,14 @@ mod tests {
 
     fn queue(name: &str, allow: &[&str]) -> Queue {
         let allow = allow.iter().map(|network| network.parse().unwrap()).collect();
-        Queue { name: QueueName::new(name).unwrap(), hold: true, printer: None, allow, sign_in: false, groups: Vec::new() }
+        Queue {
+            name: QueueName::new(name).unwrap(),
+            hold: true,
+            printer: None,
+            allow,
+            sign_in: false,
+            groups: Vec::new(),
+        }
     }
 
     fn way(address: &str) -> Way {

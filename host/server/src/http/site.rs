@@ -6,13 +6,13 @@ use std::{
 };
 
 use axum::{Json, extract::State};
+use cardinal_directory::Schema;
 use cardinal_domain::{
     event::{EventBody, EventKind},
     names::{TraceId, UserName},
     plan::{self, Change, Line},
     site::{Reader, Site, SourceKind},
 };
-use cardinal_directory::Schema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -220,7 +220,8 @@ fn check_sources(host: &Host, changes: &[Change]) -> Vec<String> {
                 source.kind, source.kind
             ));
         }
-        problems.extend(Schema::problems(&source.schema).into_iter().map(|problem| format!("source {name:?}: {problem}")));
+        problems
+            .extend(Schema::problems(&source.schema).into_iter().map(|problem| format!("source {name:?}: {problem}")));
     }
     problems
 }

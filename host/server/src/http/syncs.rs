@@ -36,14 +36,18 @@ pub struct ChangeQuery {
 }
 
 /// Begins a sync. It goes on by itself; ask for the current one to see how it is.
-pub(super) async fn start(State(host): State<Arc<Host>>, Body(body): Body<SyncBody>) -> Result<Json<SyncView>, ApiError> {
+pub(super) async fn start(
+    State(host): State<Arc<Host>>,
+    Body(body): Body<SyncBody>,
+) -> Result<Json<SyncView>, ApiError> {
     Ok(Json(host.syncs.start(&host, &body)?))
 }
 
 /// The one under way, or the last one that began since the host started.
 pub(super) async fn current(State(host): State<Arc<Host>>) -> Result<Json<SyncView>, ApiError> {
     let view = host.syncs.current();
-    view.map(Json).ok_or_else(|| ApiError::not_found("there was no sync since the host started; see `cardinal sync list`"))
+    view.map(Json)
+        .ok_or_else(|| ApiError::not_found("there was no sync since the host started; see `cardinal sync list`"))
 }
 
 /// Ends the one that is being read.

@@ -77,7 +77,8 @@ impl Current {
         let mut view = lock(&self.view).clone();
         let reading = lock(&self.reading);
         if !reading.is_empty() {
-            view.told.sources = reading.iter().map(|(name, figures)| SourceRead::under_way(name, &figures.borrow())).collect();
+            view.told.sources =
+                reading.iter().map(|(name, figures)| SourceRead::under_way(name, &figures.borrow())).collect();
         }
         view
     }

@@ -19,7 +19,8 @@ pub async fn run(host: Arc<Host>) {
         let setup = host.services.store.setup();
         let is_wanted = is_on(&setup.config, "user-source.nightly") && !setup.sources.is_empty();
         let zone = zone(value(&setup.config, "user-source.time-zone"));
-        let is_time = next(looked, &zone, value(&setup.config, "user-source.nightly-at")).is_some_and(|next| next <= now);
+        let is_time =
+            next(looked, &zone, value(&setup.config, "user-source.nightly-at")).is_some_and(|next| next <= now);
         looked = now;
         if !is_wanted || !is_time {
             continue;
@@ -41,7 +42,8 @@ fn zone(name: &str) -> TimeZone {
 fn next(after: Timestamp, zone: &TimeZone, at: &str) -> Option<Timestamp> {
     let time: Time = Time::strptime("%H:%M", at).ok()?;
     let now = Zoned::new(after, zone.clone());
-    let of = |day: jiff::civil::Date| Some(zone.to_ambiguous_zoned(day.to_datetime(time)).compatible().ok()?.timestamp());
+    let of =
+        |day: jiff::civil::Date| Some(zone.to_ambiguous_zoned(day.to_datetime(time)).compatible().ok()?.timestamp());
     let today = now.date();
     // Yesterday's may still come: a gap moved it beyond midnight.
     let days = [today.yesterday().ok()?, today, today.checked_add(1.day()).ok()?, today.checked_add(2.days()).ok()?];

@@ -86,7 +86,8 @@ async fn planned(services: &Services, current: &Current, body: &SyncBody, trace:
     let mut sources: Vec<_> = setup.sources.values().collect();
     sources.sort_by_key(|source| source.rank);
     // The store is read while the directories answer.
-    let (read, people) = tokio::join!(read_all(services, current, body, &sources, &setup.config, trace), services.store.people());
+    let (read, people) =
+        tokio::join!(read_all(services, current, body, &sources, &setup.config, trace), services.store.people());
     let (snapshots, people) = (read?, people?);
     let options = match body.kind {
         Kind::Nightly | Kind::Changes => Options::nightly(&setup.config),
@@ -179,7 +180,8 @@ async fn tell_progress(services: &Services, current: &Current, trace: TraceId) {
         tokio::time::sleep(PROGRESS).await;
         for source in current.view().told.sources {
             let of = source.of.map(|of| format!(" of {of}")).unwrap_or_default();
-            let message = format!("source {}: {}{of} entries read from {}", source.source, source.entries, source.server);
+            let message =
+                format!("source {}: {}{of} entries read from {}", source.source, source.entries, source.server);
             let event = EventBody::new(trace, EventKind::SyncProgress, message)
                 .fact("source", source.source.to_string())
                 .fact("entries", source.entries.to_string());
@@ -191,9 +193,8 @@ async fn tell_progress(services: &Services, current: &Current, trace: TraceId) {
 /// The way back of the last sync that changed anything.
 async fn undo(services: &Services, current: &Current) -> Result<Planned> {
     let runs = services.store.sync_runs(i64::MAX, KEPT).await?;
-    let is_last = |run: &&SyncRun| {
-        run.outcome == Outcome::Applied.to_string() && run.undone_by.is_none() && run.undoes.is_none()
-    };
+    let is_last =
+        |run: &&SyncRun| run.outcome == Outcome::Applied.to_string() && run.undone_by.is_none() && run.undoes.is_none();
     let last = runs.iter().find(is_last).ok_or_else(|| anyhow!("there is no sync to take back"))?;
     let changes = services.store.sync_changes(last.number).await?;
     let people = services.store.people().await?;
@@ -270,7 +271,12 @@ async fn carry_out(services: &Services, run: SyncRun, changes: &[Change], trace:
     let number = run.number;
     let refused = match services.store.carry_out_sync(&run, changes, &run.told, vec![done]).await {
         Ok(true) => {
-            return Ok(SyncRun { outcome: Outcome::Applied.to_string(), why: String::new(), ended: Timestamp::now(), ..run });
+            return Ok(SyncRun {
+                outcome: Outcome::Applied.to_string(),
+                why: String::new(),
+                ended: Timestamp::now(),
+                ..run
+            });
         }
         Ok(false) => (Outcome::Stale, "users were changed since this was planned; run the sync again".to_owned()),
         Err(error) => (Outcome::Failed, format!("{:#}", anyhow!(error))),
@@ -321,13 +327,17 @@ fn event(trace: TraceId, outcome: Outcome, run: &SyncRun, told: &Told) -> EventB
         counts.conflicts
     );
     let (kind, message) = match outcome {
-        Outcome::Applied if run.undoes.is_some() => (EventKind::SyncUndone, format!("a sync was taken back: {summary}")),
+        Outcome::Applied if run.undoes.is_some() => {
+            (EventKind::SyncUndone, format!("a sync was taken back: {summary}"))
+        }
         Outcome::Applied => (EventKind::SyncApplied, format!("a sync was carried out: {summary}")),
         Outcome::Waits if !told.held.is_empty() => (EventKind::SyncHeld, format!("a sync {}: {summary}", run.why)),
         Outcome::Failed | Outcome::CalledOff | Outcome::Stale | Outcome::Reading => {
             (EventKind::SyncFailed, format!("a sync changed nothing: {}", run.why))
         }
-        Outcome::Planned | Outcome::Waits | Outcome::Nothing => (EventKind::SyncPlanned, format!("a sync would do this: {summary}")),
+        Outcome::Planned | Outcome::Waits | Outcome::Nothing => {
+            (EventKind::SyncPlanned, format!("a sync would do this: {summary}"))
+        }
     };
     let mut event = EventBody::new(trace, kind, message)
         .fact("kind", run.kind.clone())
