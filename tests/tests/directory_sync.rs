@@ -89,6 +89,8 @@ async fn a_directory_is_shown_synced_used_and_taken_back() {
     host.cli(&how).await.ok();
     assert_eq!(names(&users(&host).await), ["ada", "bob", "eve", "guest", "local"]);
     assert!(host.cli(&how).await.refused().contains("does not wait"));
+    assert_eq!(host.cli("group show STAFF").await.ok(), "staff, of source school: 2 members\n  ada\n  bob\n");
+    assert!(host.cli("group show stafff").await.refused().contains("did you mean \"staff\"?"));
     let again = host.cli("sync now --yes").await.ok();
     assert!(again.contains("0 added, 0 updated") && again.contains("nothing"), "{again}");
 
@@ -109,6 +111,11 @@ async fn a_directory_is_shown_synced_used_and_taken_back() {
     let careful = host.cli("sync now --yes").await.ok();
     assert!(careful.contains("name: ada -> countess") && careful.contains("0 removed"), "{careful}");
     assert_eq!(names(&users(&host).await), ["bob", "countess", "eve", "guest", "local"], "nobody is removed unasked");
+    let nightly: Value =
+        host.api().post("sync", &serde_json::json!({ "kind": "nightly", "remove": true, "yes": true })).await;
+    assert_eq!(nightly["outcome"], "reading");
+    host.api().event_after(0, EventKind::SyncPlanned, |event| event.body.facts["kind"] == "nightly").await;
+    assert_eq!(names(&users(&host).await).len(), 5, "never at night");
     host.cli("sync undo --yes").await.ok();
     assert_eq!((users(&host).await, host.cli("export").await.ok()), before);
     let all = host.cli("sync now --remove --yes").await.ok();

@@ -78,7 +78,7 @@ CREATE TABLE sync_part (
 
 -- Who was removed by which run, as JSON: events and jobs tell of them by name.
 CREATE TABLE archived_user (
-    run BIGINT NOT NULL,
+    run BIGINT NOT NULL REFERENCES sync_run (number) ON DELETE CASCADE,
     name TEXT NOT NULL,
     at BIGINT NOT NULL,
     spec TEXT NOT NULL,

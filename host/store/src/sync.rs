@@ -87,7 +87,7 @@ impl Store {
     }
 
     /// Carries out the changes of a run that was kept, which are these: all of it, or nothing. From then on its outcome is
-    /// `applied`. False: the site is another than the plan was made from; nothing was done.
+    /// `applied`, or `nothing` where there are none. False: the site is another than the plan was made from; nothing was done.
     ///
     /// # Errors
     /// The database refused (a card or a name in use) or broke.
@@ -104,8 +104,9 @@ impl Store {
             return Ok(false);
         }
         let ended = Timestamp::now();
-        let sql = "UPDATE sync_run SET outcome = 'applied', why = '', ended = $1, told = $2 WHERE number = $3";
-        write.run(sql, &values![ended.0, told, run.number]).await?;
+        let outcome = if changes.is_empty() { "nothing" } else { "applied" };
+        let sql = "UPDATE sync_run SET outcome = $1, why = '', ended = $2, told = $3 WHERE number = $4";
+        write.run(sql, &values![outcome, ended.0, told, run.number]).await?;
         carry_out(&mut write, run.number, ended, changes).await?;
         for (source, mark) in &run.marks {
             // Only of a source that is there still.

@@ -12,6 +12,7 @@ mod duration;
 mod entity;
 mod event;
 mod export;
+mod group;
 mod init;
 mod job;
 mod output;
@@ -74,6 +75,9 @@ enum Verb {
     /// Where jobs are delivered
     #[command(subcommand, after_help = printer::EXAMPLES)]
     Printer(printer::Action),
+    /// Groups of users
+    #[command(subcommand, after_help = group::EXAMPLES)]
+    Group(group::Action),
     /// Where users and groups come from
     #[command(subcommand, after_help = entity::SOURCE)]
     Source(entity::Action),
@@ -147,6 +151,7 @@ async fn ask(global: &Global, verb: Verb) -> Result<()> {
         Verb::Reader(action) => action.run(&client).await,
         Verb::Card(action) => action.run(&client).await,
         Verb::Job(action) => action.run(&client).await,
+        Verb::Group(action) => action.run(&client).await,
         Verb::Sync(action) => action.run(&client).await,
         Verb::Driver(action) => action.run(&client).await,
         Verb::Capture(action) => action.run(&client).await,

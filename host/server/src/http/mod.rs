@@ -8,6 +8,7 @@ mod drivers;
 mod error;
 mod events;
 mod extract;
+mod groups;
 mod jobs;
 mod listener;
 mod printers;
@@ -35,6 +36,7 @@ pub use self::{
     drivers::{DriverView, InstallQuery, NamesKept, SIGNATURE},
     error::{ApiError, ErrorBody},
     events::EventQuery,
+    groups::GroupView,
     jobs::{JobQuery, ReleaseBody},
     listener::{Expected, ListenerLimits, Requests, bind, serve},
     printers::PrinterView,
@@ -77,6 +79,8 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/api/v1/job/{number}", get(jobs::show).delete(jobs::cancel))
         .route("/api/v1/job/{number}/release", post(jobs::release))
         .route("/api/v1/card/convert", post(card::convert))
+        .route("/api/v1/group", get(groups::list))
+        .route("/api/v1/group/{name}", get(groups::show))
         .route("/api/v1/sync", get(syncs::list).post(syncs::start))
         .route("/api/v1/sync/current", get(syncs::current).delete(syncs::call_off))
         .route("/api/v1/sync/{number}", get(syncs::show))

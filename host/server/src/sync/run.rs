@@ -42,8 +42,23 @@ struct Planned {
     undoes: Option<i64>,
 }
 
-/// Runs a sync to its end, and tells of it.
+/// Runs a sync to its end, and tells of it. Whatever happens, it has an end: one that had none would be in the way of all
+/// others.
 pub(super) async fn run(host: Arc<Host>, current: Arc<Current>, body: SyncBody) {
+    let work = tokio::spawn(work(Arc::clone(&host), Arc::clone(&current), body));
+    let failed = match work.await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(format!("the run could not be kept, and nothing was changed: {error:#}")),
+        Err(_) => Some("it failed in the host, and nothing was changed; please report this, with the log".to_owned()),
+    };
+    if let Some(why) = failed {
+        tracing::error!(why, "a sync failed");
+        current.change(|view| (view.outcome, view.why) = (Outcome::Failed, why));
+    }
+    current.change(|view| view.ended = Some(Timestamp::now()));
+}
+
+async fn work(host: Arc<Host>, current: Arc<Current>, body: SyncBody) -> Result<()> {
     let trace = TraceId::new();
     let services = &host.services;
     services.tell(EventBody::new(trace, EventKind::SyncStarted, format!("a sync began ({})", body.kind))).await;
@@ -56,13 +71,7 @@ pub(super) async fn run(host: Arc<Host>, current: Arc<Current>, body: SyncBody) 
             (outcome, why, Some(planned))
         }
     };
-    let ended = finish(services, &current, &body, trace, (outcome, why), planned).await;
-    if let Err(error) = ended {
-        let why = format!("the run could not be kept, and nothing was changed: {error:#}");
-        tracing::error!(why, "a sync failed");
-        current.change(|view| (view.outcome, view.why) = (Outcome::Failed, why));
-    }
-    current.change(|view| view.ended = Some(Timestamp::now()));
+    finish(services, &current, &body, trace, (outcome, why), planned).await
 }
 
 /// What becomes of a plan by itself.
@@ -267,7 +276,8 @@ async fn finish(
 /// Carries out a run that is kept. What it comes to stands in the run.
 async fn carry_out(services: &Services, run: SyncRun, changes: &[Change], trace: TraceId) -> Result<SyncRun> {
     let told: Told = serde_json::from_str(&run.told).unwrap_or_default();
-    let done = event(trace, Outcome::Applied, &run, &told);
+    let outcome = if changes.is_empty() { Outcome::Nothing } else { Outcome::Applied };
+    let done = event(trace, outcome, &run, &told);
     let number = run.number;
     let refused = match services.store.carry_out_sync(&run, changes, &run.told, vec![done]).await {
         Ok(true) => {

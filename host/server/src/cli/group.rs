@@ -1,0 +1,56 @@
+//! `cardinal group`: groups of users, as the last sync left them.
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use super::{
+    client::Client,
+    output::{self, say},
+};
+use crate::http::GroupView;
+
+pub(super) const EXAMPLES: &str = "\
+Groups come from the directory (`cardinal sync`); members of groups inside a group are its members, too.
+
+Examples:
+  cardinal group list
+  cardinal group show staff
+  cardinal device set staff-room 'groups=[\"staff\"]'     who may release there";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Action {
+    /// All of them
+    List,
+    /// One, with its members
+    Show { name: String },
+}
+
+impl Action {
+    pub(super) async fn run(self, client: &Client) -> Result<()> {
+        match self {
+            Self::List => {
+                let groups: Vec<GroupView> = client.get("group").await?;
+                if client.json {
+                    return output::json(&groups);
+                }
+                let row =
+                    |group: &GroupView| [group.name.to_string(), group.count.to_string(), group.source.to_string()];
+                let rows: Vec<_> = groups.iter().map(row).collect();
+                output::table(
+                    ["GROUP", "MEMBERS", "SOURCE"],
+                    &rows,
+                    "no group yet; they come with `cardinal sync now`",
+                );
+            }
+            Self::Show { name } => {
+                let group: GroupView = client.get(&format!("group/{name}")).await?;
+                if client.json {
+                    return output::json(&group);
+                }
+                say!("{}, of source {}: {} members", group.name, group.source, group.count);
+                group.members.iter().for_each(|member| say!("  {member}"));
+            }
+        }
+        Ok(())
+    }
+}
