@@ -1,6 +1,6 @@
 //! Users and groups come from real directories: shown before anything changes, whole or not at all, and taken back exactly.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use cardinal_domain::event::EventKind;
 use cardinal_tests::{
@@ -317,8 +317,7 @@ async fn a_file_and_a_program_are_sources_that_cardinal_toml_names() {
                   printf 'ada\\tAda of the program\\tada@x.test\\tMaths\\tB2\\t\\t\\t\\n'; printf 'zoe\\tZoe\\t\\t\\t\\t471400\\t\\t\\n';;\n  \
                   all-groups) echo staff;;\n  group-member-names) echo ada; echo zoe;;\n  is-user-in-group) echo Y;;\nesac\n";
     fs::write(&program, script).unwrap();
-    let secret = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    fs::set_permissions(&program, secret).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
     host.configure(&format!("[directory.files]\nstaff = {file:?}\n[directory.programs]\nstudents = [{program:?}]"));
     host.serve().await;
     let site = "[[source]]\nname = \"staff\"\nkind = \"file\"\nfrom = \"staff\"\n\

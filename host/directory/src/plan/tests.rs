@@ -41,7 +41,9 @@ impl World {
             match change {
                 Change::RemoveUser { user, .. } => {
                     assert_eq!(users.remove(&user.name).as_ref(), Some(&**user));
-                    groups.values_mut().for_each(|(_, members)| drop(members.remove(&user.name)));
+                    for (_, members) in groups.values_mut() {
+                        members.remove(&user.name);
+                    }
                 }
                 Change::RenameUser { from, to, .. } => drop(renames.insert(from.clone(), to.clone())),
                 _ => {}
@@ -81,7 +83,7 @@ impl World {
                 }
                 Change::Members { group, left, joined, .. } => {
                     let (_, members) = groups.get_mut(group).expect("members of no group");
-                    left.iter().for_each(|name| drop(members.remove(name)));
+                    members.retain(|name| !left.contains(name));
                     assert!(joined.iter().all(|name| members.insert(name.clone())), "joined twice");
                 }
                 Change::RemoveUser { .. } | Change::RenameUser { .. } => {}

@@ -104,15 +104,16 @@ async fn row(
     let view = loop {
         most = most.max(Memory::of(&process).resident);
         let view: Value = host.api().get("sync/current").await;
-        if !view["ended"].is_null() {
+        if view.get("ended").is_some_and(|ended| !ended.is_null()) {
             break view;
         }
         tokio::time::sleep(LOOK).await;
     };
     let took = begun.elapsed().as_secs_f64();
     let counts = view.pointer("/told/counts").context("a sync without counts")?;
-    let as_meant = counts["added"] == added && counts["updated"] == updated;
-    ensure!(as_meant && ["applied", "nothing"].contains(&view["outcome"].as_str().unwrap_or_default()), "{view}");
+    let is = |key: &str, wanted: Value| view.get(key).or(counts.get(key)) == Some(&wanted);
+    let done = is("outcome", json!("applied")) || is("outcome", json!("nothing"));
+    ensure!(done && is("added", json!(added)) && is("updated", json!(updated)), "{view}");
     table.add(what, "s", Some(floor), took);
     Ok(most)
 }
