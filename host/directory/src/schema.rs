@@ -9,8 +9,6 @@ use std::collections::BTreeMap;
 
 use cardinal_domain::{config_keys, nearest::nearest, site::ServerType};
 
-use crate::sources::ldap::filter;
-
 /// Names of fields, and searches. An empty name: there is none of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema {
@@ -117,7 +115,7 @@ impl Schema {
 
     /// The search that finds the user of this name, whatever characters it has.
     pub fn one_user(&self, name: &str) -> String {
-        self.user_search.replace("{0}", &filter::escape(name))
+        self.user_search.replace("{0}", &ldap3::ldap_escape(name))
     }
 
     /// The search that finds every group.
@@ -229,6 +227,7 @@ impl Preset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::ldap::filter;
 
     fn table(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -279,7 +278,7 @@ mod tests {
         ] {
             let schema = Schema::of(server, &table(&[]), &table(&[]));
             for search in [schema.all_users(), schema.all_groups()] {
-                filter::encode(&search).unwrap();
+                filter::check(&search).unwrap();
                 assert!(!search.contains('{'), "{search}");
             }
         }

@@ -41,7 +41,6 @@ pub const TARGETS: &[Target] = &[
         what: "what a file or a sync program says about users",
         run: cardinal_directory::fuzzing::rows,
     },
-    Target { name: "ldap-message", what: "what a directory server answers", run: cardinal_directory::fuzzing::message },
     Target { name: "trace", what: "a trace file", run: targets::trace },
     Target { name: "bytes-text", what: "bytes written as text in a setting", run: targets::bytes_text },
     Target { name: "generic", what: "what a reader sends to the Generic driver, in any pieces", run: targets::generic },

@@ -15,7 +15,10 @@ use super::{
     Reading, SourceError, access, begin,
     census::Census,
     entries::{Kind, Place, UserFields},
-    ldap::{LdapError, Session, dn, entry, message::RawEntry},
+    ldap::{
+        LdapError, Session, dn,
+        entry::{self, RawEntry},
+    },
 };
 use crate::snapshot::{Mark, Scope, Snapshot};
 

@@ -7,8 +7,7 @@ use super::{
     error::SourceError,
     ldap::{
         LdapError, Session, dn,
-        entry::{self, Sid},
-        message::{RawEntry, Values},
+        entry::{self, RawEntry, Sid, Values},
         search::Query,
     },
 };

@@ -19,7 +19,7 @@ pub(crate) mod rows;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use cardinal_domain::site::{Bind, Secret, Security, Source, SourceKind};
+use cardinal_domain::site::{Secret, Security, Source, SourceKind};
 use unicode_normalization::UnicodeNormalization as _;
 
 use self::{
@@ -114,9 +114,9 @@ fn begin(reading: &Reading<'_>, session: &Session) {
     reading.progress.tell(|figures| figures.server.clone_from(&session.server));
 }
 
-/// Tells of a way that nothing protects. Kerberos without TLS seals every message itself.
+/// Tells of a way that nothing protects.
 fn warn_of_plain(source: &Source, server: &str, census: &mut Census) {
-    if source.security != Security::Plain || source.bind == Bind::Gssapi {
+    if source.security != Security::Plain {
         return;
     }
     tracing::warn!(source = %source.name, %server, "a directory is read without protection");

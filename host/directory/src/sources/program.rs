@@ -24,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Reading, SourceError, ldap::message::clean, rows};
+use super::{Reading, SourceError, ldap::error::clean, rows};
 use crate::snapshot::{Scope, Snapshot};
 
 /// The most that an answer may have, in bytes.

@@ -46,9 +46,13 @@ pub(crate) enum Fault {
     Silence,
     /// The entries come, and the end never does.
     NoEnd,
-    /// Bytes that are not LDAP.
+    /// Bytes that are not LDAP: what a web server says there.
     Garbage,
-    /// A message that claims to be larger than anybody's memory.
+    /// A message in which nothing stands but its number.
+    Hollow,
+    /// An entry without fields, not even none.
+    Stump,
+    /// A message that claims to be larger than anybody's memory, and never comes.
     Huge,
     /// Words of leave-taking, and the end (RFC 4511, 4.4.1).
     Leave,
@@ -67,6 +71,8 @@ pub(crate) struct Fake {
     pub(crate) fault: Option<(usize, Fault)>,
     /// What a sign-in is answered.
     pub(crate) bind: (i64, &'static str),
+    /// A sign-in is answered with a message in which no outcome stands.
+    pub(crate) hollow: bool,
     /// TLS from the first byte, or when it is asked for.
     pub(crate) tls: Option<TlsAcceptor>,
     /// TLS only when it is asked for.
@@ -84,6 +90,7 @@ impl Default for Fake {
             referrals: 0,
             fault: None,
             bind: (0, ""),
+            hollow: false,
             tls: None,
             starttls: false,
             injected: false,
@@ -189,6 +196,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
                 LdapOp::BindRequest(bind) => {
                     let LdapBindCred::Simple(password) = bind.cred else { return false };
                     self.seen.lock().unwrap().push((bind.dn, password));
+                    if self.fake.hollow {
+                        let _ = self.stream.write_all(&[0x30, 5, 2, 1, u8::try_from(id).unwrap(), 0x61, 0]).await;
+                        continue;
+                    }
                     let res = result(self.fake.bind.0, self.fake.bind.1);
                     self.send(id, LdapOp::BindResponse(LdapBindResponse { res, saslcreds: None }), vec![]).await;
                 }
@@ -247,8 +258,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
             Some(Fault::CutBefore) => return false,
             Some(Fault::Silence) => std::future::pending().await,
             Some(Fault::Garbage) => {
-                let _ = self.stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+                let page = "<html><head><title>400 Bad Request</title></head><body>Bad Request</body></html>";
+                let answer = format!("HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n{page}");
+                let _ = self.stream.write_all(answer.as_bytes()).await;
                 return false;
+            }
+            Some(Fault::Hollow) => {
+                let _ = self.stream.write_all(&[0x30, 3, 2, 1, u8::try_from(id).unwrap()]).await;
+                std::future::pending().await
+            }
+            Some(Fault::Stump) => {
+                let _ = self.stream.write_all(&[0x30, 8, 2, 1, u8::try_from(id).unwrap(), 0x64, 3, 4, 1, b'x']).await;
+                std::future::pending().await
             }
             Some(Fault::Huge) => {
                 let _ = self.stream.write_all(&[0x30, 0x84, 0x7f, 0xff, 0xff, 0xff]).await;

@@ -42,6 +42,26 @@ async fn a_server_that_accepts_and_says_nothing_is_passed_over() {
     assert_eq!(read_source(&source(&settings(&servers))).await.unwrap().people.len(), 22);
 }
 
+#[tokio::test]
+async fn a_server_whose_answer_to_a_sign_in_is_malformed_is_passed_over() {
+    let hollow = Fake { hollow: true, ..Fake::default() }.start().await;
+    let good = Fake { entries: school(), ..Fake::default() }.start().await;
+    let servers = format!("{}\", \"{}", hollow.address, good.address);
+    assert_eq!(read_source(&source(&settings(&servers))).await.unwrap().people.len(), 22);
+    let error = told(read_source(&source(&settings(&hollow.address))).await);
+    assert!(error.contains("no LDAP") && error.contains(&hollow.address), "{error}");
+}
+
+#[cfg(feature = "gssapi")]
+#[tokio::test]
+async fn kerberos_needs_a_protected_way() {
+    let server = Fake { entries: school(), ..Fake::default() }.start().await;
+    let text = format!("{}bind = \"gssapi\"\n", settings(&server.address));
+    let error = told(read_source(&source(&text)).await);
+    assert!(error.contains("security = \"ldaps\""), "{error}");
+    assert_eq!(server.connections.load(Ordering::SeqCst), 0);
+}
+
 #[cfg(not(feature = "gssapi"))]
 #[tokio::test]
 async fn kerberos_needs_a_build_with_it() {

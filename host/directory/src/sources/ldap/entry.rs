@@ -1,9 +1,77 @@
 //! What stands in the fields of an entry: text, identifiers, and numbers of accounts.
 
-use super::message::clean;
+use ldap3::asn1::{PL, StructureTag};
+
+use super::error::clean;
 
 /// The longest text that a field may hold, in characters.
 pub(crate) const LONGEST_VALUE: usize = 9_999;
+
+/// An entry, as its bytes. They are looked at where they lie: `SearchEntry` of the library would copy all of them, and panic
+/// where they are malformed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RawEntry<'a> {
+    /// Its distinguished name.
+    pub(crate) dn: &'a [u8],
+    fields: &'a [StructureTag],
+}
+
+impl<'a> RawEntry<'a> {
+    /// From what came (RFC 4511, 4.5.2): all of it is well formed, or it is refused.
+    pub(crate) fn of(entry: &'a StructureTag) -> Option<Self> {
+        let [dn, fields] = parts(entry)? else { return None };
+        let (dn, fields) = (bytes(dn)?, parts(fields)?);
+        let whole = fields.iter().all(|field| match parts(field) {
+            Some([name, values]) => {
+                bytes(name).is_some()
+                    && parts(values).is_some_and(|values| values.iter().all(|value| bytes(value).is_some()))
+            }
+            _ => false,
+        });
+        whole.then_some(Self { dn, fields })
+    }
+
+    /// Each field with its values.
+    pub(crate) fn fields(self) -> impl Iterator<Item = (&'a [u8], Values<'a>)> {
+        self.fields.iter().filter_map(|field| match parts(field)? {
+            [name, values] => Some((bytes(name)?, Values(parts(values)?.iter()))),
+            _ => None,
+        })
+    }
+}
+
+fn parts(tag: &StructureTag) -> Option<&[StructureTag]> {
+    match &tag.payload {
+        PL::C(parts) => Some(parts),
+        PL::P(_) => None,
+    }
+}
+
+fn bytes(tag: &StructureTag) -> Option<&[u8]> {
+    match &tag.payload {
+        PL::P(bytes) => Some(bytes),
+        PL::C(_) => None,
+    }
+}
+
+/// The values of a field.
+#[derive(Debug, Clone)]
+pub(crate) struct Values<'a>(std::slice::Iter<'a, StructureTag>);
+
+impl<'a> Values<'a> {
+    /// The first one.
+    pub(crate) fn first(&self) -> Option<&'a [u8]> {
+        self.clone().next()
+    }
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.0.next().and_then(bytes)
+    }
+}
 
 /// Why a value is no text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -118,6 +186,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_entry_is_whole_or_refused() {
+        let of = |message: &[u8]| {
+            let entry = ldap3::asn1::parse_tag(message).unwrap().1;
+            RawEntry::of(&entry).map(|entry| {
+                let fields = entry.fields().map(|(name, values)| (name.to_vec(), values.count()));
+                (entry.dn.to_vec(), fields.collect::<Vec<_>>())
+            })
+        };
+        let entry = b"\x64\x10\x04\x01d\x30\x0b\x30\x09\x04\x01a\x31\x04\x04\x00\x04\x00";
+        assert_eq!(of(entry), Some((b"d".to_vec(), vec![(b"a".to_vec(), 2)])));
+        // The name, all fields, a field, its name, its values or one of them is of the other kind.
+        for at in [2, 5, 7, 9, 12, 14] {
+            let mut other = *entry;
+            other[at] ^= 0x20;
+            assert!(ldap3::asn1::parse_tag(&other).is_err() || of(&other).is_none(), "{at}");
+        }
+        assert_eq!(of(b"\x73\x05\x04\x03x:/"), None);
+    }
 
     #[test]
     fn identifiers_have_one_spelling() {

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use super::{filter::FilterError, message::Outcome};
+use ldap3::LdapResult;
+
+use super::filter::FilterError;
 
 /// What went wrong at a server.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +32,6 @@ pub enum LdapError {
     /// The connection ended.
     #[error("it closed the connection before the answer was whole ({0})")]
     Closed(String),
-    /// It takes its leave (RFC 4511, 4.4.1).
-    #[error("it ended the session: {}", told(.0))]
-    Leaving(Outcome),
     /// What it says is no LDAP.
     #[error("what it answers is no LDAP ({0}): check the port, and whether security is ldaps, starttls or plain there")]
     Protocol(&'static str),
@@ -75,7 +74,37 @@ impl LdapError {
     }
 }
 
-const INVALID_CREDENTIALS: i64 = 49;
+/// How something ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The result code (RFC 4511, appendix A).
+    pub code: u32,
+    /// What the server says to it.
+    pub text: String,
+}
+
+impl Outcome {
+    /// From the code, and what the server says to it.
+    pub(super) fn new(code: u32, text: &[u8]) -> Self {
+        Self { code, text: clean(text) }
+    }
+}
+
+impl From<LdapResult> for Outcome {
+    fn from(result: LdapResult) -> Self {
+        Self::new(result.rc, result.text.as_bytes())
+    }
+}
+
+/// What a server says, fit for a message: no control characters, and not too long.
+pub(crate) fn clean(bytes: &[u8]) -> String {
+    const LONGEST: usize = 300;
+    let text = String::from_utf8_lossy(bytes.get(..bytes.len().min(4 * LONGEST)).unwrap_or(bytes));
+    let words: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+    words.trim().to_owned()
+}
+
+const INVALID_CREDENTIALS: u32 = 49;
 
 /// An outcome in words: code, name, meaning, and what the server says itself.
 fn told(outcome: &Outcome) -> String {
@@ -87,7 +116,7 @@ fn told(outcome: &Outcome) -> String {
 }
 
 /// Result codes (RFC 4511, appendix A).
-fn meaning(code: i64) -> (&'static str, &'static str) {
+fn meaning(code: u32) -> (&'static str, &'static str) {
     match code {
         1 => ("operationsError", "the server could not do it; Active Directory says so where nobody signed in"),
         2 => ("protocolError", "the server did not understand the request"),
@@ -173,6 +202,12 @@ pub(crate) fn tls(error: &io::Error) -> LdapError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_says_is_fit_for_a_message() {
+        assert_eq!(clean(b"80090308: \x1b[2J data 52e, v4f7c\x00"), "80090308:  [2J data 52e, v4f7c");
+        assert_eq!(clean(&vec![b'x'; 5_000]).len(), 300);
+    }
 
     #[test]
     fn active_directory_says_why_it_refuses() {

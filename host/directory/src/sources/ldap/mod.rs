@@ -1,30 +1,34 @@
 //! LDAP (RFC 4511), as far as reading a directory needs it: a server is chosen, the way there secured, somebody signs in, and
 //! searches are read page by page.
 //!
-//! Written for this crate, because a directory is somebody else's machine: a message is bounded before it is taken, bytes
-//! that are not LDAP are an error and never a panic, and an entry of a hundred thousand members is parsed once, when all of
-//! it is there.
+//! Messages are the library's, `ldap3`. This module owns what it leaves to its callers: when a server is passed over, how long
+//! each step may take, whether pages hold together, and what went wrong in words.
+//!
+//! A directory is somebody else's machine, so that what it sends is bounded: the entries of a search, the length of a value,
+//! the time of a page. The library bounds neither the length of one message (what comes within `timeout_s` is kept) nor how
+//! deep a message is nested: some thousand levels are more than the stack of a thread, and end this process. On a way that is
+//! protected only the server itself can send that; with `security = "plain"` everybody on the way can.
 
-pub(crate) mod ber;
-mod connection;
+mod address;
 pub(crate) mod dn;
+mod driver;
 pub(crate) mod entry;
-mod error;
+pub(crate) mod error;
 pub(crate) mod filter;
-#[cfg(feature = "gssapi")]
-mod kerberos;
-pub(crate) mod message;
 pub(crate) mod search;
+mod starttls;
 
 use std::time::Duration;
 
 use cardinal_domain::site::{Bind, Secret, Security};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapResult, StdStream};
+use tokio::time::timeout;
 
-use self::{
-    connection::{Address, Connection},
-    message::Body,
+use self::{address::Address, driver::Driver};
+pub use self::{
+    error::{LdapError, Outcome},
+    filter::FilterError,
 };
-pub use self::{error::LdapError, filter::FilterError, message::Outcome};
 use super::Trust;
 
 /// How servers are reached, and who signs in.
@@ -45,7 +49,9 @@ pub(crate) struct Access<'a> {
 pub(crate) struct Session {
     /// As it is named in the settings.
     pub(crate) server: String,
-    connection: Connection,
+    ldap: Ldap,
+    driver: Driver,
+    patience: Duration,
 }
 
 /// No server would have it: each with its reason.
@@ -59,7 +65,7 @@ impl Access<'_> {
         let mut failed = Vec::new();
         for server in &self.servers {
             match self.sign_in(server).await {
-                Ok(connection) => return Ok(Session { server: server.clone(), connection }),
+                Ok(session) => return Ok(session),
                 Err(error) => {
                     tracing::warn!(%server, %error, "a directory server is passed over");
                     let go_on = error.is_of_this_server();
@@ -73,41 +79,86 @@ impl Access<'_> {
         Err(NoServer(failed))
     }
 
-    async fn sign_in(&self, server: &str) -> Result<Connection, LdapError> {
-        const DOING: &str = "signing in";
+    async fn sign_in(&self, server: &str) -> Result<Session, LdapError> {
         let address = Address::parse(server, self.security)?;
         // Looked at before anything is sent.
         let password = match (self.bind, self.password.map(Secret::reveal)) {
-            (Bind::Simple, Some(password)) if !password.is_empty() && !self.bind_as.is_empty() => password,
+            (Bind::Simple, Some(password)) if !password.is_empty() && !self.bind_as.is_empty() => password.to_owned(),
             (Bind::Simple, _) => return Err(LdapError::EmptyPassword),
-            _ => "",
+            (Bind::Anonymous | Bind::Gssapi, _) => String::new(),
         };
-        let mut connection = Connection::open(&address, self.security, self.trust, self.patience).await?;
-        let name = match self.bind {
-            Bind::Simple => self.bind_as,
-            Bind::Anonymous => "",
-            Bind::Gssapi => {
-                kerberos(&mut connection, &address.host, self.security).await?;
-                return Ok(connection);
-            }
-        };
-        let id = connection.send(&message::simple_bind(name, password), &[], DOING).await?;
-        let deadline = connection.deadline();
-        match connection.answer(id, deadline, DOING).await? {
-            Body::Bound(outcome, _) if outcome.code == 0 => Ok(connection),
-            Body::Bound(outcome, _) => Err(LdapError::SignIn { name: name.to_owned(), outcome }),
-            _ => Err(LdapError::Protocol("a sign-in is answered by something else")),
+        if self.bind == Bind::Gssapi {
+            can_kerberos(self.security)?;
         }
+        let (connection, mut ldap) = self.connect(&address).await?;
+        let driver = Driver::of(connection);
+        let mut session = Session { server: server.to_owned(), ldap: ldap.clone(), driver, patience: self.patience };
+        let name = match self.bind {
+            Bind::Simple => self.bind_as.to_owned(),
+            Bind::Anonymous => String::new(),
+            Bind::Gssapi => "the host's Kerberos user".to_owned(),
+        };
+        let (bind, bound_as) = (self.bind, name.clone());
+        // A task of its own: the answer is taken apart by the library where it is awaited, and what is malformed makes it panic.
+        let answer = tokio::spawn(async move {
+            match bind {
+                Bind::Gssapi => kerberos(ldap, address.host).await,
+                Bind::Simple | Bind::Anonymous => ldap.simple_bind(&bound_as, &password).await,
+            }
+        });
+        let outcome = match timeout(self.patience, answer).await {
+            Ok(Ok(Ok(result))) => Outcome::from(result),
+            Ok(Ok(Err(error))) => return Err(session.failed(error, SIGNING_IN).await),
+            Ok(Err(_)) => return Err(LdapError::Protocol("the answer to a sign-in is malformed")),
+            Err(_) => return Err(session.too_slow(SIGNING_IN)),
+        };
+        if outcome.code == 0 { Ok(session) } else { Err(LdapError::SignIn { name, outcome }) }
+    }
+
+    /// Connects, and secures the way as it is asked for.
+    async fn connect(&self, address: &Address) -> Result<(LdapConnAsync, Ldap), LdapError> {
+        let late = |doing| LdapError::Timeout { doing, seconds: self.patience.as_secs() };
+        // The library would tell a name that does not resolve, a server that is away and a handshake that fails alike.
+        let mut tcp = address.connect(self.patience).await?;
+        if self.security == Security::StartTls {
+            timeout(self.patience, starttls::ask(&mut tcp)).await.map_err(|_| late("asking for TLS"))??;
+        }
+        let url = match self.security {
+            // Nobody looks at the name any more.
+            Security::Plain => "ldap://connected".to_owned(),
+            // Here it is what the certificate is checked against.
+            Security::Ldaps | Security::StartTls => format!("ldaps://{}", address.tls_name()?),
+        };
+        let tcp = tcp.into_std().map_err(LdapError::Connect)?;
+        let settings = LdapConnSettings::new()
+            .set_config(self.trust.0.clone())
+            .set_conn_timeout(self.patience)
+            .set_std_stream(StdStream::Tcp(tcp));
+        LdapConnAsync::with_settings(settings, &url).await.map_err(|error| match error {
+            ldap3::LdapError::Timeout { .. } => late("the TLS handshake"),
+            ldap3::LdapError::Io { source } => error::tls(&source),
+            _ => LdapError::Address(address.host.clone()),
+        })
     }
 }
 
+const SIGNING_IN: &str = "signing in";
+
+/// Whether Kerberos can be used there.
 #[cfg(feature = "gssapi")]
-async fn kerberos(connection: &mut Connection, host: &str, security: Security) -> Result<(), LdapError> {
-    kerberos::sign_in(connection, host, security).await
+fn can_kerberos(security: Security) -> Result<(), LdapError> {
+    if security == Security::Plain {
+        // Without TLS every message is sealed by Kerberos. Where several messages come in one sealed piece and the next piece
+        // is on its way already, the library loses all but the first: users would be missing, and nobody would be told.
+        return Err(LdapError::Kerberos(
+            "a sign-in by Kerberos needs a way that is protected: set security = \"ldaps\" or \"starttls\"".into(),
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(not(feature = "gssapi"))]
-async fn kerberos(_: &mut Connection, _: &str, _: Security) -> Result<(), LdapError> {
+fn can_kerberos(_: Security) -> Result<(), LdapError> {
     Err(LdapError::Kerberos(
         "this build knows no Kerberos: use bind = \"simple\", or a build with the feature gssapi (cargo build --features \
          gssapi, which needs MIT Kerberos and libclang)"
@@ -115,9 +166,46 @@ async fn kerberos(_: &mut Connection, _: &str, _: Security) -> Result<(), LdapEr
     ))
 }
 
+/// Signs in with the Kerberos ticket that the host's user has (RFC 4752), bound to the TLS connection (RFC 5929).
+#[cfg(feature = "gssapi")]
+async fn kerberos(mut ldap: Ldap, host: String) -> ldap3::result::Result<LdapResult> {
+    let runtime = tokio::runtime::Handle::current();
+    // The libraries read files and ask the key server while everybody on the same thread waits.
+    let bound = tokio::task::spawn_blocking(move || runtime.block_on(ldap.sasl_gssapi_bind(&host)));
+    bound.await.map_err(|error| ldap3::LdapError::GssapiOperationError(error.to_string()))?
+}
+
+#[cfg(not(feature = "gssapi"))]
+async fn kerberos(_: Ldap, _: String) -> ldap3::result::Result<LdapResult> {
+    // Refused before anybody connects.
+    Err(ldap3::LdapError::EndOfStream)
+}
+
 impl Session {
-    /// Says good-bye.
-    pub(crate) async fn close(self) {
-        self.connection.close().await;
+    /// What went wrong, told by the library.
+    async fn failed(&mut self, error: ldap3::LdapError, doing: &'static str) -> LdapError {
+        use ldap3::LdapError as Theirs;
+        match error {
+            Theirs::Timeout { .. } => self.too_slow(doing),
+            Theirs::LdapResult { result } => LdapError::Result(result.into()),
+            #[cfg(feature = "gssapi")]
+            Theirs::GssapiOperationError(error) => LdapError::Kerberos(format!(
+                "Kerberos failed ({error}): check that the host's user has a ticket (klist), that the server is named as in \
+                 its principal ldap/…, and that the clocks agree"
+            )),
+            #[cfg(feature = "gssapi")]
+            Theirs::NoGssapiToken => LdapError::Protocol("a step of Kerberos is answered without a token"),
+            // Whoever answers is gone.
+            _ => self.driver.why().await,
+        }
+    }
+
+    fn too_slow(&self, doing: &'static str) -> LdapError {
+        LdapError::Timeout { doing, seconds: self.patience.as_secs() }
+    }
+
+    /// Says good-bye, if the server still listens.
+    pub(crate) async fn close(mut self) {
+        let _ = timeout(Duration::from_secs(1), self.ldap.unbind()).await;
     }
 }

@@ -4,18 +4,24 @@
 use std::{
     collections::HashSet,
     hash::{BuildHasher as _, RandomState},
+    panic::catch_unwind,
 };
 
-use super::{
-    LdapError, Session, filter,
-    message::{Body, RawEntry, Search},
+use ldap3::{
+    LdapResult, ResultEntry, Scope, SearchStream,
+    controls::{Control, MakeCritical as _, PagedResults, RawControl},
 };
+use tokio::time::{Instant, timeout_at};
+
+use super::{LdapError, Outcome, Session, entry::RawEntry, filter};
 use crate::snapshot::Progress;
 
 /// The most entries that one search may give.
 const MOST_ENTRIES: usize = 5_000_000;
 /// The most pages in a row without an entry. Servers give some where a search is slow.
 const MOST_EMPTY_PAGES: usize = 100;
+/// Pages (RFC 2696).
+const PAGED: &str = "1.2.840.113556.1.4.319";
 
 /// What is looked for.
 #[derive(Debug, Clone)]
@@ -42,48 +48,32 @@ impl Session {
         progress: &Progress,
         mut each: impl FnMut(RawEntry<'_>) -> Result<(), LdapError>,
     ) -> Result<(), LdapError> {
-        const DOING: &str = "reading a page";
-        let filter = filter::encode(query.filter)?;
+        filter::check(query.filter)?;
         let hasher = RandomState::new();
         let mut seen = HashSet::new();
         let mut cookie = Vec::new();
         let mut empty = 0;
         let before_all = progress.figures().entries;
+        let size = i32::try_from(query.page).unwrap_or(i32::MAX);
         loop {
-            let search = Search {
-                base: query.base,
-                whole_tree: true,
-                filter: &filter,
-                fields: query.fields,
-                page: Some((query.page, &cookie)),
-            };
-            let deadline = self.connection.deadline();
-            let id = self.connection.send(&search.operation(), &search.controls(), DOING).await?;
+            // Critical: a server that cannot do it says so, instead of giving what fits.
+            let page = PagedResults { size, cookie }.critical();
+            self.ldap.with_controls(page);
+            let mut answer =
+                self.search(query.base, Scope::Subtree, query.filter, query.fields, "reading a page").await?;
             let before = seen.len();
-            let (estimate, next) = loop {
-                match self.connection.answer(id, deadline, DOING).await? {
-                    Body::Entry(entry) => {
-                        if !seen.insert(hasher.hash_one(entry.dn)) {
-                            let place = super::entry::place(entry.dn);
-                            return Err(LdapError::Pages(format!("{place:?} came twice in one search")));
-                        }
-                        if seen.len() > MOST_ENTRIES {
-                            return Err(LdapError::TooMuch(format!("more than {MOST_ENTRIES} entries")));
-                        }
-                        each(entry)?;
-                    }
-                    // Whoever has more is asked if the settings name them.
-                    Body::Reference | Body::Other => {}
-                    Body::Done(outcome, _) if outcome.code != 0 => return Err(LdapError::Result(outcome)),
-                    Body::Done(_, Some(end)) => break (end.estimate, end.cookie.to_vec()),
-                    Body::Done(_, None) => {
-                        return Err(LdapError::Pages("a page ended without word of whether there are more".into()));
-                    }
-                    Body::Bound(..) | Body::Extended(_) => {
-                        return Err(LdapError::Protocol("a search is answered by something else"));
-                    }
+            while let Some(found) = self.next(&mut answer).await? {
+                let Some(entry) = entry(&found)? else { continue };
+                if !seen.insert(hasher.hash_one(entry.dn)) {
+                    let place = super::entry::place(entry.dn);
+                    return Err(LdapError::Pages(format!("{place:?} came twice in one search")));
                 }
-            };
+                if seen.len() > MOST_ENTRIES {
+                    return Err(LdapError::TooMuch(format!("more than {MOST_ENTRIES} entries")));
+                }
+                each(entry)?;
+            }
+            let PagedResults { size: estimate, cookie: next } = page_end(&answer.end().await?.ctrls)?;
             let new = seen.len() - before;
             progress.tell(|figures| {
                 figures.pages += 1;
@@ -113,26 +103,44 @@ impl Session {
         fields: &[String],
         mut each: impl FnMut(RawEntry<'_>),
     ) -> Result<(), LdapError> {
-        const DOING: &str = "reading an entry";
-        let filter = filter::encode("(objectClass=*)")?;
-        let search = Search { base: dn, whole_tree: false, filter: &filter, fields, page: None };
-        let deadline = self.connection.deadline();
-        let id = self.connection.send(&search.operation(), &search.controls(), DOING).await?;
+        let mut answer = self.search(dn, Scope::Base, "(objectClass=*)", fields, "reading an entry").await?;
         let mut entries = 0;
-        loop {
-            match self.connection.answer(id, deadline, DOING).await? {
-                Body::Entry(entry) if entries == 0 => {
-                    entries += 1;
-                    each(entry);
-                }
-                Body::Entry(_) => return Err(LdapError::Protocol("one entry was asked for, and more came")),
-                Body::Reference | Body::Other => {}
-                Body::Done(outcome, _) if outcome.code == 0 => return Ok(()),
-                Body::Done(outcome, _) => return Err(LdapError::Result(outcome)),
-                Body::Bound(..) | Body::Extended(_) => {
-                    return Err(LdapError::Protocol("a search is answered by something else"));
-                }
+        while let Some(found) = self.next(&mut answer).await? {
+            let Some(entry) = entry(&found)? else { continue };
+            entries += 1;
+            if entries > 1 {
+                return Err(LdapError::Protocol("one entry was asked for, and more came"));
             }
+            each(entry);
+        }
+        answer.end().await.map(|_| ())
+    }
+
+    /// Asks. Aliases are never followed, and no limits are asked for: those that the server has are answered as errors.
+    async fn search<'f>(
+        &mut self,
+        base: &str,
+        scope: Scope,
+        filter: &str,
+        fields: &'f [String],
+        doing: &'static str,
+    ) -> Result<Answer<'f>, LdapError> {
+        // One deadline for all of the answer. The library's own begins again with each entry, and would wait for ever for a
+        // server that sends one now and then.
+        let deadline = Instant::now() + self.patience;
+        match timeout_at(deadline, self.ldap.streaming_search(base, scope, filter, fields)).await {
+            Ok(Ok(stream)) => Ok(Answer { stream, deadline, doing }),
+            Ok(Err(error)) => Err(self.failed(error, doing).await),
+            Err(_) => Err(self.too_slow(doing)),
+        }
+    }
+
+    /// What comes next. None: that was all, and its [end](Answer::end) says how it went.
+    async fn next(&mut self, answer: &mut Answer<'_>) -> Result<Option<ResultEntry>, LdapError> {
+        match timeout_at(answer.deadline, answer.stream.next()).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(self.failed(error, answer.doing).await),
+            Err(_) => Err(self.too_slow(answer.doing)),
         }
     }
 
@@ -183,6 +191,60 @@ impl Session {
             if next > MOST_ENTRIES {
                 return Err(LdapError::TooMuch(format!("more than {MOST_ENTRIES} values of {field}")));
             }
+        }
+    }
+}
+
+/// The answer to a search, as it comes.
+struct Answer<'a> {
+    stream: SearchStream<'a, String, &'a [String]>,
+    deadline: Instant,
+    doing: &'static str,
+}
+
+impl Answer<'_> {
+    /// How it ended.
+    async fn end(mut self) -> Result<LdapResult, LdapError> {
+        let result = self.stream.finish().await;
+        if result.rc == 0 { Ok(result) } else { Err(LdapError::Result(Outcome::from(result))) }
+    }
+}
+
+/// The entry that was found. None: a word of who else has more, who is asked if the settings name them, or something on the
+/// way that nobody asked for.
+fn entry(found: &ResultEntry) -> Result<Option<RawEntry<'_>>, LdapError> {
+    if found.is_ref() || found.is_intermediate() {
+        return Ok(None);
+    }
+    RawEntry::of(&found.0).map(Some).ok_or(LdapError::Protocol("an entry is malformed"))
+}
+
+/// Whether there are more pages, and where the next one begins.
+fn page_end(controls: &[Control]) -> Result<PagedResults, LdapError> {
+    let paged = controls.iter().find(|Control(_, control)| control.ctype == PAGED);
+    let Some(Control(_, control)) = paged else {
+        return Err(LdapError::Pages("a page ended without word of whether there are more".into()));
+    };
+    // The library panics where it is malformed.
+    catch_unwind(|| RawControl::parse(control)).map_err(|_| LdapError::Protocol("the end of a page is malformed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_page_is_read_or_refused() {
+        let end = |ctype: &str, val: Option<&[u8]>| {
+            let control = RawControl { ctype: ctype.into(), crit: false, val: val.map(<[u8]>::to_vec) };
+            page_end(&[Control(None, control)]).map(|end| (end.size, end.cookie))
+        };
+        let good = b"\x30\x06\x02\x01\x07\x04\x01c";
+        assert_eq!(end(PAGED, Some(good)).unwrap(), (7, b"c".to_vec()));
+        assert!(matches!(end("1.2.3", Some(good)), Err(LdapError::Pages(_))));
+        assert!(matches!(page_end(&[]), Err(LdapError::Pages(_))));
+        for malformed in [None, Some(&b""[..]), Some(&b"\x04\x00"[..]), Some(&good[..5]), Some(&b"\x30\x00"[..])] {
+            assert!(matches!(end(PAGED, malformed), Err(LdapError::Protocol(_))), "{malformed:?}");
         }
     }
 }
