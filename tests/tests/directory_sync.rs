@@ -12,6 +12,10 @@ use cardinal_tests::{
     terminal::{Terminal as _, listening},
 };
 use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 /// A host that believes this authority.
 async fn host(authority: &Path) -> Host {
@@ -367,4 +371,57 @@ async fn the_words_of_the_readme_connect_a_directory() {
     }
     let users: Vec<_> = told.iter().map(|(_, users)| users.as_str()).collect();
     assert_eq!(users, ["", "", "ada", ""], "{told:?}");
+}
+
+/// A megabyte of sequences inside sequences: what takes it apart by calling itself runs out of stack.
+fn abyss() -> Vec<u8> {
+    let mut reversed: Vec<u8> = Vec::new();
+    while reversed.len() < 1 << 20 {
+        let length = u32::try_from(reversed.len()).unwrap();
+        reversed.extend(length.to_le_bytes());
+        reversed.extend([0x84, 0x30]);
+    }
+    reversed.reverse();
+    reversed
+}
+
+#[tokio::test]
+async fn a_server_that_would_take_the_host_down_takes_down_a_process_that_reads() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = server.accept().await {
+            let mut asked = [0; 1024];
+            let _ = stream.read(&mut asked).await;
+            let _ = stream.write_all(&abyss()).await;
+            let _ = stream.read(&mut asked).await;
+        }
+    });
+    let host = Host::start().await;
+    let source = format!(
+        "[[source]]\nname = \"evil\"\nkind = \"ldap\"\nserver_type = \"openldap\"\nservers = [\"{address}\"]\nbase = \"dc=x\"\n\
+         bind = \"anonymous\"\nsecurity = \"plain\"\ntimeout_s = 5\n"
+    );
+    host.apply(&(source + &folder_site())).await;
+    let before = host.process_id();
+    let told = host.cli("sync now --remove --yes").await.refused();
+    assert!(told.contains("source evil: reading broke off") && told.contains("nothing was changed"), "{told}");
+    assert_eq!((host.process_id(), names(&users(&host).await)), (before, vec!["ada"]));
+    // And the next one is not in its way.
+    host.cli("sync test").await.refused();
+}
+
+#[tokio::test]
+async fn a_sync_that_reads_can_be_called_off() {
+    let directory = OpenLdap::start("").await;
+    let host = host(&directory.authority()).await;
+    host.apply(&school(&directory, "timeout_s = 60")).await;
+    directory.hangs().await;
+    let _: Value = host.api().post("sync", &serde_json::json!({ "kind": "now" })).await;
+    let second = host.cli("sync test").await.refused();
+    assert!(second.contains("a sync is under way"), "{second}");
+    host.cli("sync call-off").await.ok();
+    host.api().event_after(0, EventKind::SyncFailed, |event| event.body.message.contains("called off")).await;
+    assert!(host.cli("sync call-off").await.refused().contains("no sync is being read"));
+    directory.goes_on();
 }

@@ -3,11 +3,11 @@
 use std::{fmt, sync::Arc};
 
 use cardinal_domain::{names::SourceName, sync::Total};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::watch;
 
 /// What a source said. There is one only where everything was read to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The source.
     pub source: SourceName,
@@ -28,7 +28,7 @@ pub struct Snapshot {
 }
 
 /// How much of a source a snapshot has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
     /// Everybody: who is not in it is not in the source.
     Whole,
@@ -38,7 +38,7 @@ pub enum Scope {
 
 /// A user, as a source has them: text as it stands there, with white space around it taken off. `Debug` hides cards and the
 /// PIN.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// What stays when the name changes; unique in the source.
     pub key: String,
@@ -91,7 +91,7 @@ impl fmt::Debug for Person {
 }
 
 /// A group, as a source has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// What stays when the name changes; unique in the source.
     pub key: String,
@@ -101,7 +101,16 @@ pub struct Group {
     pub name: String,
     /// Keys of [`Person`]s of the same source, those of groups inside it included, sorted, each once. Of a snapshot of
     /// changes: also of people who are not in it.
+    #[serde(serialize_with = "write_keys", deserialize_with = "read_keys")]
     pub members: Vec<Arc<str>>,
+}
+
+fn write_keys<S: Serializer>(keys: &[Arc<str>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(keys.iter().map(|key| &**key))
+}
+
+fn read_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Arc<str>>, D::Error> {
+    Ok(Vec::<String>::deserialize(deserializer)?.into_iter().map(Into::into).collect())
 }
 
 /// Something in a source that was left out.

@@ -30,6 +30,8 @@ pub use self::{
     error::{SourceError, Tried},
     ldap::{FilterError, LdapError, Outcome},
 };
+use serde::{Deserialize, Serialize};
+
 use crate::{
     schema::Schema,
     snapshot::{Mark, Progress, Snapshot},
@@ -54,7 +56,7 @@ pub struct Reading<'a> {
 }
 
 /// Files and programs of this host, by the names that sources know them by. `cardinal.toml` alone says which.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Locals {
     /// CSV and TSV files.
     pub files: BTreeMap<String, PathBuf>,

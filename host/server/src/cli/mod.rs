@@ -17,6 +17,7 @@ mod init;
 mod job;
 mod output;
 mod printer;
+mod read_source;
 mod reader;
 mod rotate;
 mod serve;
@@ -113,6 +114,8 @@ enum Verb {
     Tls(tls::Action),
     #[command(hide = true)]
     CompileDriver(compile_driver::CompileDriver),
+    #[command(hide = true, name = crate::sync::reading::COMMAND)]
+    ReadSource,
 }
 
 /// Runs one command.
@@ -123,6 +126,7 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Init(init) => init.run(),
         Verb::CompileDriver(compile) => compile.run(),
+        Verb::ReadSource => read_source::run(),
         Verb::Card(card) if !card.asks_host() => card.run_here(cli.global.json),
         Verb::Driver(action) if action.is_offline() => action.run_here(&cli.global.config, cli.global.json),
         Verb::Event(event::Action::Kinds) => event::kinds(cli.global.json),
@@ -156,6 +160,6 @@ async fn ask(global: &Global, verb: Verb) -> Result<()> {
         Verb::Driver(action) => action.run(&client).await,
         Verb::Capture(action) => action.run(&client).await,
         Verb::Event(action) => action.run(&client).await,
-        Verb::Init(_) | Verb::Serve(_) | Verb::Tls(_) | Verb::CompileDriver(_) => Ok(()),
+        Verb::Init(_) | Verb::Serve(_) | Verb::Tls(_) | Verb::CompileDriver(_) | Verb::ReadSource => Ok(()),
     }
 }

@@ -1,13 +1,14 @@
 //! Directory syncs: one at a time is read, planned, shown, and carried out where somebody, or the hour, says so.
 //!
 //! ```text
-//! read every source ─▶ plan ─▶ kept in the store ─▶ carried out ─▶ undo
+//! read every source (a child process each) ─▶ plan ─▶ kept in the store ─▶ carried out ─▶ undo
 //!   (or: failed)                 └▶ waits for approval ┘
 //! ```
 //! Whatever goes wrong before a plan is carried out has changed nothing. A plan that waits is in the store: it can be approved
 //! behind a restart, as long as users are as it was made for.
 
 mod nightly;
+pub mod reading;
 mod run;
 mod view;
 

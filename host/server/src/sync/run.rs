@@ -8,21 +8,24 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use cardinal_directory::{
-    Locals, Mark, Progress, Reading, Schema, Snapshot, Trust,
+    Locals, Mark, Progress, Snapshot,
     plan::{Options, Record, Said, changed_since, digest, plan, reverse},
 };
 use cardinal_domain::{
     event::{EventBody, EventKind},
     names::{SourceName, TraceId, UserName},
     password::PinDigest,
-    site::{ServerType, Source, SourceKind},
+    site::{Source, SourceKind},
     sync::{Change, Plan},
     time::Timestamp,
 };
 use cardinal_store::{People, SyncRun};
 use ring::hmac;
 
-use super::{Current, Kind, Outcome, SourceRead, SyncBody, SyncError, SyncView, Told, lock};
+use super::{
+    Current, Kind, Outcome, SourceRead, SyncBody, SyncError, SyncView, Told, lock,
+    reading::{self, Request},
+};
 use crate::{hex, host::Host, sessions::Services};
 
 /// How often it is told as an event how far reading is.
@@ -137,7 +140,6 @@ async fn read_all(
 ) -> Result<Vec<Snapshot>> {
     let paths = &services.config.directory;
     let ca = Some(&paths.ca).filter(|ca| !ca.as_os_str().is_empty()).map(|ca| services.config.path(ca));
-    let trust = Trust::new(ca.as_deref())?;
     let locals = Locals {
         files: paths.files.iter().map(|(name, path)| (name.clone(), services.config.path(path))).collect(),
         programs: paths.programs.clone(),
@@ -146,7 +148,14 @@ async fn read_all(
     let reading = sources.iter().map(|source| {
         let (progress, figures) = Progress::new();
         lock(&current.reading).push((source.name.clone(), figures));
-        read_one(services, body, source, config, (&trust, &locals), progress)
+        let request = Request {
+            source: Source::clone(source),
+            config: config.clone(),
+            ca: ca.clone(),
+            locals: locals.clone(),
+            since: None,
+        };
+        read_one(services, body, request, progress)
     });
     let reading = futures_util::future::try_join_all(reading);
     let telling = tell_progress(services, current, trace);
@@ -163,21 +172,14 @@ async fn read_all(
 async fn read_one(
     services: &Services,
     body: &SyncBody,
-    source: &Source,
-    config: &BTreeMap<String, String>,
-    (trust, locals): (&Trust, &Locals),
+    mut request: Request,
     progress: Progress,
 ) -> Result<(Snapshot, SourceRead)> {
     let began = Instant::now();
-    let is_ad = source.kind == SourceKind::ActiveDirectory;
-    let server = source.server_type.unwrap_or(ServerType::ActiveDirectory);
-    let schema = Schema::of(server, config, &source.schema);
-    let mark = match body.kind {
-        Kind::Changes if is_ad => services.store.sync_mark(&source.name).await?.map(Mark),
-        _ => None,
-    };
-    let reading = Reading { source, schema: &schema, trust, locals, since: mark.as_ref(), progress };
-    let snapshot = cardinal_directory::read(reading).await?;
+    if body.kind == Kind::Changes && request.source.kind == SourceKind::ActiveDirectory {
+        request.since = services.store.sync_mark(&request.source.name).await?.map(Mark);
+    }
+    let snapshot = reading::read(&request, &progress).await?;
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let told = SourceRead::of(&snapshot, took_ms);
     Ok((snapshot, told))
