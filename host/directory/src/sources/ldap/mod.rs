@@ -6,8 +6,8 @@
 //!
 //! A directory is somebody else's machine, so that what it sends is bounded: the entries of a search, the length of a value,
 //! the time of a page. The library bounds neither the length of one message (what comes within `timeout_s` is kept) nor how
-//! deep a message is nested: some thousand levels are more than the stack of a thread, and end this process. On a way that is
-//! protected only the server itself can send that; with `security = "plain"` everybody on the way can.
+//! deep a message is nested: some thousand levels are more than the stack of a thread, and end the process. So whoever calls this
+//! does so in a process that may end, as the host does.
 
 mod address;
 pub(crate) mod dn;
