@@ -142,6 +142,9 @@ async fn terminals_behind_one_address_are_told_apart_by_their_token_over_tls() {
     let unknown = host.api().event(EventKind::CardUnknown).await;
     assert_eq!(unknown.body.reader.as_ref().map(|name| name.as_str()), Some("b"));
     assert_eq!(host.api().events_of(EventKind::CardRead).await.len(), 2, "the token is no card");
+    // On a busy machine a terminal may have called before its session listened.
+    let connections = || (a.record().connections(), b.record().connections());
+    let before = connections();
 
     // A wrong token and none, again and again: turned away, told once, and the others are not disturbed.
     let wrong = calling(Some("token-of-a-stranger"), "\n", Some(&tls));
@@ -151,7 +154,7 @@ async fn terminals_behind_one_address_are_told_apart_by_their_token_over_tls() {
     drop((wrong, plain));
     let refused = host.api().events_of(EventKind::TerminalRefused).await;
     assert_eq!(refused.len(), 1, "{refused:?}");
-    assert!(a.record().connections() == 1 && b.record().connections() == 1);
+    assert_eq!(connections(), before, "the others are not disturbed");
 
     // Restarted without a word: the newer connection with the same token is the terminal.
     let newer = calling(Some(TOKENS[0]), "\n", Some(&tls));
