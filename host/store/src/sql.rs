@@ -68,6 +68,15 @@ pub(crate) fn query(text: &Text, values: &[Value]) -> Query<'static, Any, AnyArg
     })
 }
 
+/// How many values one statement takes. SQLite's driver asks for the name of each, and SQLite looks for it from the first one on,
+/// so that thousands in one statement take most of the time.
+const VALUES_AT_ONCE: usize = 240;
+
+/// How many rows of so many columns one statement takes.
+pub(crate) const fn rows_at_once(columns: usize) -> usize {
+    VALUES_AT_ONCE / columns
+}
+
 /// `($1, $2), ($3, $4)`: the places of so many rows with so many columns.
 pub(crate) fn places(rows: usize, columns: usize) -> String {
     let row = |row: usize| {

@@ -14,8 +14,8 @@ use sqlx::{Row as _, any::AnyRow};
 
 use crate::{
     Store, StoreError,
-    sql::{Value, places, values},
-    users::{self, ROWS_AT_ONCE},
+    sql::{Value, places, rows_at_once, values},
+    users,
     writer::Write,
 };
 
@@ -278,7 +278,7 @@ async fn carry_out(write: &mut Write, run: i64, at: Timestamp, changes: &[Change
 
 /// Removes users and keeps what they were. Their jobs and events stay.
 async fn archive(write: &mut Write, run: i64, at: Timestamp, users: &[&User]) -> Result<(), StoreError> {
-    for users in users.chunks(ROWS_AT_ONCE) {
+    for users in users.chunks(rows_at_once(4)) {
         let mut rows = Vec::with_capacity(users.len() * 4);
         for user in users {
             let spec = serde_json::to_string(user).map_err(StoreError::unreadable(PART))?;
@@ -314,7 +314,7 @@ async fn change_groups(
     changed: &[(&GroupName, &GroupName, &Origin)],
     added: &[&Group],
 ) -> Result<(), StoreError> {
-    for gone in gone.chunks(ROWS_AT_ONCE) {
+    for gone in gone.chunks(rows_at_once(1)) {
         let names: Vec<_> = gone.iter().map(|name| Value::from(name.as_str())).collect();
         write.run(format!("DELETE FROM user_group WHERE name IN {}", places(1, names.len())), &names).await?;
     }
@@ -322,7 +322,7 @@ async fn change_groups(
         let sql = "UPDATE user_group SET name = $1, source = $2, source_key = $3 WHERE name = $4";
         write.run(sql, &values![to.as_str(), origin.source.as_str(), origin.key.as_str(), from.as_str()]).await?;
     }
-    for added in added.chunks(ROWS_AT_ONCE) {
+    for added in added.chunks(rows_at_once(3)) {
         let rows: Vec<_> = added
             .iter()
             .flat_map(|group| values![group.name.as_str(), group.origin.source.as_str(), group.origin.key.as_str()])
@@ -342,14 +342,14 @@ async fn members(
     let rows = |of: &[(&GroupName, &UserName)]| -> Vec<Value> {
         of.iter().flat_map(|(group, user)| values![group.as_str(), user.as_str()]).collect()
     };
-    for left in left.chunks(ROWS_AT_ONCE) {
+    for left in left.chunks(rows_at_once(2)) {
         let sql = format!(
             "DELETE FROM user_group_member WHERE (group_name, user_name) IN (VALUES {})",
             places(left.len(), 2)
         );
         write.run(sql, &rows(left)).await?;
     }
-    for joined in joined.chunks(ROWS_AT_ONCE) {
+    for joined in joined.chunks(rows_at_once(2)) {
         let sql = format!("INSERT INTO user_group_member (group_name, user_name) VALUES {}", places(joined.len(), 2));
         write.run(sql, &rows(joined)).await?;
     }

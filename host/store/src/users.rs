@@ -12,7 +12,7 @@ use sqlx::{Row as _, any::AnyRow};
 
 use crate::{
     Store, StoreError, jobs,
-    sql::{Value, places, values},
+    sql::{Value, places, rows_at_once, values},
     writer::Write,
 };
 
@@ -20,14 +20,13 @@ use crate::{
 const PRIMARY: i64 = 0;
 const SECONDARY: i64 = 1;
 
-/// How many rows one statement puts or removes. SQLite takes 32,766 values in one, PostgreSQL 65,535.
-pub(crate) const ROWS_AT_ONCE: usize = 500;
-
+/// How many columns of its own a user has.
+const COLUMNS: usize = 12;
 /// How many users are read in one go.
 const READ_AT_ONCE: i64 = 2_000;
 
 /// The columns of a user, with those of a card behind them.
-const COLUMNS: &str = "SELECT u.name, u.full_name, u.email, u.department, u.office, u.other_emails, u.alias, u.home, \
+const SELECT: &str = "SELECT u.name, u.full_name, u.email, u.department, u.office, u.other_emails, u.alias, u.home, \
      u.password_hash, u.pin, u.source, u.source_key, c.number, c.slot";
 
 /// Whose card it is, and what waits for them.
@@ -46,7 +45,7 @@ impl Store {
     /// The database broke, or holds a row that cannot be read.
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
         let select = format!(
-            "{COLUMNS} FROM (SELECT * FROM users WHERE name > $1 ORDER BY name LIMIT $2) u \
+            "{SELECT} FROM (SELECT * FROM users WHERE name > $1 ORDER BY name LIMIT $2) u \
              LEFT JOIN card c ON c.user_name = u.name ORDER BY u.name, c.slot"
         );
         let mut users: Vec<User> = Vec::new();
@@ -68,9 +67,8 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn user(&self, name: &UserName) -> Result<Option<User>, StoreError> {
-        let select = format!(
-            "{COLUMNS} FROM users u LEFT JOIN card c ON c.user_name = u.name WHERE u.name = $1 ORDER BY c.slot"
-        );
+        let select =
+            format!("{SELECT} FROM users u LEFT JOIN card c ON c.user_name = u.name WHERE u.name = $1 ORDER BY c.slot");
         let rows = self.all("find a user", select, &values![name.as_str()]).await?;
         Ok(read_all(&rows)?.pop())
     }
@@ -153,7 +151,7 @@ fn read(row: &AnyRow) -> Result<User, StoreError> {
 
 /// Takes all cards of these users away.
 pub(crate) async fn free_cards(write: &mut Write, users: &[UserName]) -> Result<(), StoreError> {
-    for users in users.chunks(ROWS_AT_ONCE) {
+    for users in users.chunks(rows_at_once(1)) {
         let names: Vec<_> = users.iter().map(|user| Value::from(user.as_str())).collect();
         write.run(format!("DELETE FROM card WHERE user_name IN {}", places(1, names.len())), &names).await?;
     }
@@ -162,9 +160,9 @@ pub(crate) async fn free_cards(write: &mut Write, users: &[UserName]) -> Result<
 
 /// Adds users, or changes those of the same names, and gives them their cards, of which they have none now.
 pub(crate) async fn put(write: &mut Write, users: &[User]) -> Result<(), StoreError> {
-    for users in users.chunks(ROWS_AT_ONCE) {
+    for users in users.chunks(rows_at_once(COLUMNS)) {
         let columns: Vec<_> = users.iter().flat_map(columns).collect();
-        let rows = places(users.len(), columns.len() / users.len());
+        let rows = places(users.len(), COLUMNS);
         let sql = format!(
             "INSERT INTO users (name, full_name, email, department, office, other_emails, alias, home, password_hash, pin, \
              source, source_key) VALUES {rows} ON CONFLICT (name) DO UPDATE SET full_name = excluded.full_name, \
@@ -188,7 +186,7 @@ pub(crate) async fn put(write: &mut Write, users: &[User]) -> Result<(), StoreEr
     Ok(())
 }
 
-fn columns(user: &User) -> [Value; 12] {
+fn columns(user: &User) -> [Value; COLUMNS] {
     values![
         user.name.as_str(),
         user.full_name.as_str(),
@@ -211,7 +209,7 @@ async fn give_cards(write: &mut Write, users: &[User]) -> Result<(), StoreError>
         .flat_map(|user| [(PRIMARY, &user.card), (SECONDARY, &user.second_card)].map(|(slot, card)| (user, slot, card)))
         .filter_map(|(user, slot, card)| Some((user, slot, card.as_ref()?)))
         .collect();
-    for cards in cards.chunks(ROWS_AT_ONCE) {
+    for cards in cards.chunks(rows_at_once(3)) {
         let values: Vec<_> =
             cards.iter().flat_map(|(user, slot, card)| values![card.reveal(), user.name.as_str(), *slot]).collect();
         // No error of the database's own: PostgreSQL would write the number into its log.

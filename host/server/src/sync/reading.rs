@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use cardinal_directory::{Figures, Locals, Mark, Progress, Reading, Schema, Snapshot, Trust};
+use cardinal_directory::{Figures, Group, Locals, Mark, Person, Progress, Reading, Schema, Snapshot, Trust};
 use cardinal_domain::site::{ServerType, Source};
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -61,9 +61,17 @@ pub struct Request {
 #[serde(rename_all = "kebab-case")]
 enum Said {
     Reading(Figures),
+    /// Some users of the snapshot.
+    People(Vec<Person>),
+    /// Some groups of it.
+    Groups(Vec<Group>),
+    /// The snapshot, of which users and groups were said before.
     Read(Box<Snapshot>),
     Failed(String),
 }
+
+/// How many users or groups stand in a line.
+const IN_A_LINE: usize = 500;
 
 /// Has a source read. A child that is not waited for any more ends.
 ///
@@ -97,7 +105,7 @@ pub async fn read(request: &Request, progress: &Progress) -> Result<Snapshot> {
     match said? {
         Some(Said::Read(snapshot)) => Ok(*snapshot),
         Some(Said::Failed(why)) => Err(anyhow!(why)),
-        Some(Said::Reading(_)) | None => {
+        Some(_) | None => {
             let status = child.wait().await.context("a process that reads a source cannot be waited for")?;
             let last = complaint.lines().last().unwrap_or_default();
             Err(anyhow!(
@@ -111,7 +119,7 @@ pub async fn read(request: &Request, progress: &Progress) -> Result<Snapshot> {
 /// What a child says at its end.
 async fn answer(stdout: impl tokio::io::AsyncRead + Unpin, progress: &Progress) -> Result<Option<Said>> {
     let mut lines = BufReader::with_capacity(256 << 10, stdout);
-    let mut line = Vec::new();
+    let (mut line, mut people, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         line.clear();
         if lines.read_until(b'\n', &mut line).await? == 0 {
@@ -121,12 +129,12 @@ async fn answer(stdout: impl tokio::io::AsyncRead + Unpin, progress: &Progress) 
         if line.last() != Some(&b'\n') {
             return Ok(None);
         }
-        let whole = std::mem::take(&mut line);
-        // The last line of a large directory takes a while.
-        let said = tokio::task::spawn_blocking(move || serde_json::from_slice::<Said>(&whole));
-        match said.await.context("the answer of a process that reads a source is too large")?? {
+        match serde_json::from_slice::<Said>(&line)? {
             Said::Reading(figures) => progress.tell(|told| *told = figures),
-            end => return Ok(Some(end)),
+            Said::People(some) => people.extend(some),
+            Said::Groups(some) => groups.extend(some),
+            Said::Read(snapshot) => return Ok(Some(Said::Read(Box::new(Snapshot { people, groups, ..*snapshot })))),
+            failed @ Said::Failed(_) => return Ok(Some(failed)),
         }
     }
 }
@@ -153,7 +161,13 @@ pub async fn child() -> Result<()> {
             }
         }
     };
-    say(&end.map_or_else(|error| Said::Failed(format!("{error:#}")), |snapshot| Said::Read(Box::new(snapshot))))
+    let mut snapshot = match end {
+        Ok(snapshot) => snapshot,
+        Err(error) => return say(&Said::Failed(format!("{error:#}"))),
+    };
+    say_some(std::mem::take(&mut snapshot.people), Said::People)?;
+    say_some(std::mem::take(&mut snapshot.groups), Said::Groups)?;
+    say(&Said::Read(Box::new(snapshot)))
 }
 
 async fn reading(request: &Request, progress: Progress) -> Result<Snapshot> {
@@ -162,6 +176,17 @@ async fn reading(request: &Request, progress: Progress) -> Result<Snapshot> {
     let schema = Schema::of(source.server_type.unwrap_or(ServerType::ActiveDirectory), config, &source.schema);
     let reading = Reading { source, schema: &schema, trust: &trust, locals, since: since.as_ref(), progress };
     Ok(cardinal_directory::read(reading).await?)
+}
+
+fn say_some<T>(all: Vec<T>, said: fn(Vec<T>) -> Said) -> Result<()> {
+    let mut all = all.into_iter();
+    loop {
+        let some: Vec<_> = all.by_ref().take(IN_A_LINE).collect();
+        if some.is_empty() {
+            return Ok(());
+        }
+        say(&said(some))?;
+    }
 }
 
 /// Waits while the host has not taken what was said before.

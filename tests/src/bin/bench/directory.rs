@@ -115,6 +115,10 @@ async fn row(
     let done = is("outcome", json!("applied")) || is("outcome", json!("nothing"));
     ensure!(done && is("added", json!(added)) && is("updated", json!(updated)), "{view}");
     table.add(what, "s", Some(floor), took);
+    if added + updated == 0 {
+        let reading = view.pointer("/told/sources/0/took_ms").and_then(Value::as_f64).unwrap_or_default();
+        table.add("of that, reading", "s", Some(floor), reading / 1e3);
+    }
     Ok(most)
 }
 
