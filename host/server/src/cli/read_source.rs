@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result};
 use crate::sync::reading;
 
 pub(super) fn run() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // One thread takes messages apart, another what is in them.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.context("cannot start an async runtime")?.block_on(reading::child())
 }
