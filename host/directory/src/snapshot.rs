@@ -13,7 +13,7 @@ pub struct Snapshot {
     pub source: SourceName,
     /// Whether it is everybody, or those who changed.
     pub scope: Scope,
-    /// Users, as the source's settings select them.
+    /// Users, as the source's settings select them; those that were [handed over](Handover) are not among them.
     pub people: Vec<Person>,
     /// Groups, each with all its members.
     pub groups: Vec<Group>,
@@ -39,32 +39,46 @@ pub enum Scope {
 /// A user, as a source has them: text as it stands there, with white space around it taken off. `Debug` hides cards and the
 /// PIN.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Person {
     /// What stays when the name changes; unique in the source.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub key: String,
     /// Where in the source it stands, for messages: a distinguished name, or `line 17`.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub place: String,
     /// The user name. Empty: the entry is there, and its name cannot be read; nobody may take it for gone.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The full name.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub full_name: String,
     /// The address for mail.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub email: String,
     /// The department.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub department: String,
     /// The office.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub office: String,
     /// Further addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub other_emails: Vec<String>,
     /// The primary card, as the field has it.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub card: String,
     /// The secondary card, as the field has it.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub second_card: String,
     /// Another name to print under.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub alias: String,
     /// The home folder.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub home: String,
     /// The PIN in clear.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub pin: String,
 }
 
@@ -111,6 +125,28 @@ fn write_keys<S: Serializer>(keys: &[Arc<str>], serializer: S) -> Result<S::Ok, 
 
 fn read_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Arc<str>>, D::Error> {
     Ok(Vec::<String>::deserialize(deserializer)?.into_iter().map(Into::into).collect())
+}
+
+/// Takes users of a snapshot while the rest is being read, so that somebody else's work on them is done by the end. They are
+/// good for nothing where reading ends with an error.
+#[derive(Clone)]
+pub struct Handover(Arc<dyn Fn(Person) + Send + Sync>);
+
+impl Handover {
+    /// To whoever this calls.
+    pub fn new(take: impl Fn(Person) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(take))
+    }
+
+    pub(crate) fn take(&self, person: Person) {
+        (self.0)(person);
+    }
+}
+
+impl fmt::Debug for Handover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handover")
+    }
 }
 
 /// Something in a source that was left out.

@@ -115,6 +115,11 @@ impl Store {
         self.inner.watchers.subscribe()
     }
 
+    /// Where the database is, and of which kind.
+    pub(crate) fn place(&self) -> &Place {
+        &self.inner.place
+    }
+
     /// The rows of a statement that only reads. A connection that turns out to be gone is replaced.
     pub(crate) async fn all(
         &self,

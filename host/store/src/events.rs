@@ -105,7 +105,7 @@ pub(crate) async fn insert(write: &mut Write, bodies: Vec<EventBody>) -> Result<
     for events in events.chunks(ROWS) {
         let text = format!(
             "INSERT INTO event (seq, at, trace, kind, level, reader, device, user_name, job, message, facts) VALUES {}",
-            places(events.len(), COLUMNS)
+            places(write.place(), events.len(), COLUMNS)
         );
         let mut values = Vec::with_capacity(events.len() * COLUMNS);
         for Event { seq, body } in events {

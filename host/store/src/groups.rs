@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use cardinal_domain::{
-    names::{GroupName, UserName},
-    site::Origin,
-    sync::Group,
-};
+use cardinal_domain::{names::GroupName, site::Origin, sync::Group};
 use sqlx::Row as _;
 
-use crate::{Store, StoreError, sql::values};
+use crate::{
+    Store, StoreError,
+    sql::{Value, as_json, from_json, places},
+};
 
-/// How many memberships are read in one go.
-const READ_AT_ONCE: i64 = 10_000;
+/// Of how many groups the members are read in one go.
+const READ_AT_ONCE: usize = 50;
 
 impl Store {
     /// Every group with its members, by name.
@@ -28,25 +27,22 @@ impl Store {
             let source = text(1)?.parse().map_err(StoreError::unreadable("group"))?;
             groups.insert(name.clone(), Group { name, origin: Origin { source, key: text(2)? }, members: Vec::new() });
         }
-        let (mut last_group, mut last_user) = (String::new(), String::new());
-        loop {
-            let select = "SELECT group_name, user_name FROM user_group_member \
-                          WHERE (group_name, user_name) > ($1, $2) ORDER BY group_name, user_name LIMIT $3";
-            let after = values![last_group.as_str(), last_user.as_str(), READ_AT_ONCE];
-            let rows = self.all("list the members of groups", select, &after).await?;
-            for row in &rows {
-                let text = |at| row.try_get::<String, _>(at).map_err(bad());
-                (last_group, last_user) = (text(0)?, text(1)?);
-                let user: UserName = last_user.parse().map_err(StoreError::unreadable("group"))?;
-                if let Some(group) = GroupName::new(&last_group).ok().and_then(|name| groups.get_mut(&name)) {
-                    group.members.push(user);
+        let mut groups: Vec<Group> = groups.into_values().collect();
+        for some in groups.chunks_mut(READ_AT_ONCE) {
+            let select = format!(
+                "SELECT group_name, {} FROM user_group_member WHERE group_name IN {} GROUP BY group_name",
+                as_json(self.place(), "user_name"),
+                places(self.place(), 1, some.len())
+            );
+            let names: Vec<_> = some.iter().map(|group| Value::from(group.name.as_str())).collect();
+            for row in self.all("list the members of groups", select, &names).await? {
+                let name: &str = row.try_get(0).map_err(bad())?;
+                let Some(group) = some.iter_mut().find(|group| group.name.as_str() == name) else { continue };
+                for (member,) in from_json::<(String,)>(&row, 1, "group")? {
+                    group.members.push(member.parse().map_err(StoreError::unreadable("group"))?);
                 }
             }
-            if rows.is_empty() {
-                break;
-            }
         }
-        let mut groups: Vec<_> = groups.into_values().collect();
         // The databases sort letters in other orders.
         groups.iter_mut().for_each(|group| group.members.sort());
         Ok(groups)

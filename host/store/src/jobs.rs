@@ -195,7 +195,7 @@ async fn find(write: &mut Write, id: JobId) -> Result<Option<Job>, StoreError> {
 async fn find_all(write: &mut Write, ids: &[JobId]) -> Result<HashMap<JobId, Job>, StoreError> {
     let mut found = HashMap::with_capacity(ids.len());
     for ids in ids.chunks(AT_ONCE) {
-        let text = format!("SELECT * FROM job WHERE id IN {}", places(1, ids.len()));
+        let text = format!("SELECT * FROM job WHERE id IN {}", places(write.place(), 1, ids.len()));
         let values: Vec<_> = ids.iter().map(|id| Value::from(id.to_string())).collect();
         for row in write.all(text, &values).await? {
             let job = read(&row)?;

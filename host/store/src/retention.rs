@@ -149,7 +149,7 @@ impl Store {
         let mut write = self.write("delete old jobs").await?;
         let text = format!(
             "DELETE FROM job WHERE state IN ('delivered', 'cancelled') AND id IN {} RETURNING number",
-            places(1, ids.len())
+            places(write.place(), 1, ids.len())
         );
         let ids: Vec<_> = ids.iter().map(|id| Value::from(id.to_string())).collect();
         let gone = write.all(text, &ids).await?.len();

@@ -95,7 +95,7 @@ impl Store {
         // Cards move between users in one plan, so all that change hands are freed before any is given.
         for change in changes {
             if let Change::PutUser(user) = change {
-                crate::users::free_cards(&mut write, std::slice::from_ref(&user.name)).await?;
+                crate::users::free_cards(&mut write, &[&user.name]).await?;
             }
         }
         for change in changes {
@@ -244,7 +244,7 @@ async fn carry_out(write: &mut Write, change: &Change) -> Result<(), StoreError>
         Change::RemoveSource(source) => {
             write.run("DELETE FROM source WHERE name = $1", &values![source.name.as_str()]).await
         }
-        Change::PutUser(user) => crate::users::put(write, std::slice::from_ref(user)).await,
+        Change::PutUser(user) => crate::users::put(write, &[user]).await,
         Change::RemoveUser(user) => write.run("DELETE FROM users WHERE name = $1", &values![user.name.as_str()]).await,
         Change::PutPrinter(printer) => write.run(PUT_PRINTER, &values![printer.name.as_str(), spec(printer)?]).await,
         Change::RemovePrinter(printer) => {

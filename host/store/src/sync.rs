@@ -251,10 +251,10 @@ async fn carry_out(write: &mut Write, run: i64, at: Timestamp, changes: &[Change
             Change::RemoveUser { user, .. } => removed.push(&**user),
             Change::RenameUser { from, to, .. } => renamed.push((from, to)),
             Change::UpdateUser { after, .. } => {
-                freed.push(after.name.clone());
-                put.push((**after).clone());
+                freed.push(&after.name);
+                put.push(&**after);
             }
-            Change::AddUser { user, .. } => put.push((**user).clone()),
+            Change::AddUser { user, .. } => put.push(&**user),
             Change::RemoveGroup { group, .. } => groups_gone.push(&group.name),
             Change::ChangeGroup { from, to, origin, .. } => groups_changed.push((from, to, origin)),
             Change::AddGroup { group, .. } => {
@@ -284,10 +284,11 @@ async fn archive(write: &mut Write, run: i64, at: Timestamp, users: &[&User]) ->
             let spec = serde_json::to_string(user).map_err(StoreError::unreadable(PART))?;
             rows.extend(values![run, user.name.as_str(), at.0, spec]);
         }
-        let sql = format!("INSERT INTO archived_user (run, name, at, spec) VALUES {}", places(users.len(), 4));
+        let sql =
+            format!("INSERT INTO archived_user (run, name, at, spec) VALUES {}", places(write.place(), users.len(), 4));
         write.run(sql, &rows).await?;
         let names: Vec<_> = users.iter().map(|user| Value::from(user.name.as_str())).collect();
-        write.run(format!("DELETE FROM users WHERE name IN {}", places(1, names.len())), &names).await?;
+        write.run(format!("DELETE FROM users WHERE name IN {}", places(write.place(), 1, names.len())), &names).await?;
     }
     Ok(())
 }
@@ -316,7 +317,9 @@ async fn change_groups(
 ) -> Result<(), StoreError> {
     for gone in gone.chunks(rows_at_once(1)) {
         let names: Vec<_> = gone.iter().map(|name| Value::from(name.as_str())).collect();
-        write.run(format!("DELETE FROM user_group WHERE name IN {}", places(1, names.len())), &names).await?;
+        write
+            .run(format!("DELETE FROM user_group WHERE name IN {}", places(write.place(), 1, names.len())), &names)
+            .await?;
     }
     for (from, to, origin) in changed {
         let sql = "UPDATE user_group SET name = $1, source = $2, source_key = $3 WHERE name = $4";
@@ -327,7 +330,10 @@ async fn change_groups(
             .iter()
             .flat_map(|group| values![group.name.as_str(), group.origin.source.as_str(), group.origin.key.as_str()])
             .collect();
-        let sql = format!("INSERT INTO user_group (name, source, source_key) VALUES {}", places(added.len(), 3));
+        let sql = format!(
+            "INSERT INTO user_group (name, source, source_key) VALUES {}",
+            places(write.place(), added.len(), 3)
+        );
         write.run(sql, &rows).await?;
     }
     Ok(())
@@ -345,12 +351,15 @@ async fn members(
     for left in left.chunks(rows_at_once(2)) {
         let sql = format!(
             "DELETE FROM user_group_member WHERE (group_name, user_name) IN (VALUES {})",
-            places(left.len(), 2)
+            places(write.place(), left.len(), 2)
         );
         write.run(sql, &rows(left)).await?;
     }
     for joined in joined.chunks(rows_at_once(2)) {
-        let sql = format!("INSERT INTO user_group_member (group_name, user_name) VALUES {}", places(joined.len(), 2));
+        let sql = format!(
+            "INSERT INTO user_group_member (group_name, user_name) VALUES {}",
+            places(write.place(), joined.len(), 2)
+        );
         write.run(sql, &rows(joined)).await?;
     }
     Ok(())

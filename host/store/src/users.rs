@@ -8,11 +8,11 @@ use cardinal_domain::{
     names::{GroupName, UserName},
     site::{Origin, User},
 };
-use sqlx::{Row as _, any::AnyRow};
+use sqlx::Row as _;
 
 use crate::{
     Store, StoreError, jobs,
-    sql::{Value, places, rows_at_once, values},
+    sql::{Value, as_json, from_json, places, rows_at_once, values},
     writer::Write,
 };
 
@@ -25,9 +25,12 @@ const COLUMNS: usize = 12;
 /// How many users are read in one go.
 const READ_AT_ONCE: i64 = 2_000;
 
-/// The columns of a user, with those of a card behind them.
-const SELECT: &str = "SELECT u.name, u.full_name, u.email, u.department, u.office, u.other_emails, u.alias, u.home, \
-     u.password_hash, u.pin, u.source, u.source_key, c.number, c.slot";
+/// The columns of a user, with those of their cards behind them; as many as a [`UserRow`] has.
+const SELECTED: &str = "u.name, u.full_name, u.email, u.department, u.office, u.other_emails, u.alias, u.home, \
+     u.password_hash, u.pin, u.source, u.source_key, p.number, s.number";
+/// Where they stand.
+const CARDS: &str = "LEFT JOIN card p ON p.user_name = u.name AND p.slot = 0 \
+     LEFT JOIN card s ON s.user_name = u.name AND s.slot = 1";
 
 /// Whose card it is, and what waits for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,21 +47,24 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
+        // The last name is as the database sorts letters.
         let select = format!(
-            "{SELECT} FROM (SELECT * FROM users WHERE name > $1 ORDER BY name LIMIT $2) u \
-             LEFT JOIN card c ON c.user_name = u.name ORDER BY u.name, c.slot"
+            "SELECT {}, max(u.name) FROM (SELECT * FROM users WHERE name > $1 ORDER BY name LIMIT $2) u {CARDS}",
+            as_json(self.place(), SELECTED)
         );
         let mut users: Vec<User> = Vec::new();
+        let mut last = String::new();
         loop {
-            // Rows take ten times the room of what they say.
-            let last = users.last().map(|user| user.name.as_str()).unwrap_or_default();
-            let page = self.all("list users", select.clone(), &values![last, READ_AT_ONCE]).await?;
-            if page.is_empty() {
-                // The databases sort letters in other orders.
+            let page = self.all("list users", select.clone(), &values![last.as_str(), READ_AT_ONCE]).await?;
+            let row = page.first().ok_or_else(|| StoreError::unreadable("user")("no row"))?;
+            let Some(end) = row.try_get(1).map_err(StoreError::unreadable("user"))? else {
                 users.sort_by(|a, b| a.name.cmp(&b.name));
                 return Ok(users);
+            };
+            last = end;
+            for row in from_json(row, 0, "user")? {
+                users.push(read(row)?);
             }
-            users.extend(read_all(&page)?);
         }
     }
 
@@ -67,10 +73,10 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn user(&self, name: &UserName) -> Result<Option<User>, StoreError> {
-        let select =
-            format!("{SELECT} FROM users u LEFT JOIN card c ON c.user_name = u.name WHERE u.name = $1 ORDER BY c.slot");
+        let select = format!("SELECT {} FROM users u {CARDS} WHERE u.name = $1", as_json(self.place(), SELECTED));
         let rows = self.all("find a user", select, &values![name.as_str()]).await?;
-        Ok(read_all(&rows)?.pop())
+        let row = rows.first().ok_or_else(|| StoreError::unreadable("user")("no row"))?;
+        from_json(row, 0, "user")?.pop().map(read).transpose()
     }
 
     /// Whether the user is in one of these groups.
@@ -106,63 +112,81 @@ impl Store {
     }
 }
 
-/// Rows of a user stand together; the second one of a pair brings the second card.
-pub(crate) fn read_all(rows: &[AnyRow]) -> Result<Vec<User>, StoreError> {
-    let mut users: Vec<User> = Vec::with_capacity(rows.len());
-    for row in rows {
-        let name: &str = row.try_get(0).map_err(StoreError::unreadable("user"))?;
-        if users.last().is_none_or(|last| last.name.as_str() != name) {
-            users.push(read(row)?);
-        }
-        let number: Option<&str> = row.try_get(12).map_err(StoreError::unreadable("card"))?;
-        let (Some(number), Some(user)) = (number, users.last_mut()) else { continue };
-        let number = CardNumber::new(number).map_err(StoreError::unreadable("card"))?;
-        match row.try_get(13).map_err(StoreError::unreadable("card"))? {
-            PRIMARY => user.card = Some(number),
-            _ => user.second_card = Some(number),
-        }
-    }
-    Ok(users)
-}
+/// A row of [`SELECTED`].
+type UserRow = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
 
-fn read(row: &AnyRow) -> Result<User, StoreError> {
+fn read(row: UserRow) -> Result<User, StoreError> {
+    let (
+        name,
+        full_name,
+        email,
+        department,
+        office,
+        other_emails,
+        alias,
+        home,
+        hash,
+        pin,
+        source,
+        key,
+        card,
+        second_card,
+    ) = row;
     let bad = StoreError::unreadable("user");
-    let text = |index| row.try_get::<String, _>(index).map_err(StoreError::unreadable("user"));
-    let secret = |index| row.try_get::<Option<String>, _>(index).map_err(StoreError::unreadable("user"));
-    let other_emails = text(5)?;
-    let origin = match (secret(10)?, secret(11)?) {
+    let number = |number: Option<String>| number.map(|number| CardNumber::new(&number)).transpose();
+    let bad_card = StoreError::unreadable("card");
+    let origin = match (source, key) {
         (Some(source), Some(key)) => Some(Origin { source: source.parse().map_err(&bad)?, key }),
         _ => None,
     };
     Ok(User {
-        full_name: text(1)?,
-        email: text(2)?,
-        department: text(3)?,
-        office: text(4)?,
+        name: name.parse().map_err(bad)?,
+        full_name,
+        email,
+        department,
+        office,
         other_emails: other_emails.lines().map(str::to_owned).collect(),
-        alias: text(6)?,
-        home: text(7)?,
-        password_hash: secret(8)?.map(TryInto::try_into).transpose().map_err(StoreError::unreadable("user"))?,
-        pin: secret(9)?.map(TryInto::try_into).transpose().map_err(StoreError::unreadable("user"))?,
+        alias,
+        home,
+        card: number(card).map_err(&bad_card)?,
+        second_card: number(second_card).map_err(bad_card)?,
+        password_hash: hash.map(TryInto::try_into).transpose().map_err(StoreError::unreadable("user"))?,
+        pin: pin.map(TryInto::try_into).transpose().map_err(StoreError::unreadable("user"))?,
         origin,
-        ..User::new(text(0)?.parse().map_err(bad)?)
     })
 }
 
 /// Takes all cards of these users away.
-pub(crate) async fn free_cards(write: &mut Write, users: &[UserName]) -> Result<(), StoreError> {
+pub(crate) async fn free_cards(write: &mut Write, users: &[&UserName]) -> Result<(), StoreError> {
     for users in users.chunks(rows_at_once(1)) {
         let names: Vec<_> = users.iter().map(|user| Value::from(user.as_str())).collect();
-        write.run(format!("DELETE FROM card WHERE user_name IN {}", places(1, names.len())), &names).await?;
+        write
+            .run(format!("DELETE FROM card WHERE user_name IN {}", places(write.place(), 1, names.len())), &names)
+            .await?;
     }
     Ok(())
 }
 
 /// Adds users, or changes those of the same names, and gives them their cards, of which they have none now.
-pub(crate) async fn put(write: &mut Write, users: &[User]) -> Result<(), StoreError> {
+pub(crate) async fn put(write: &mut Write, users: &[&User]) -> Result<(), StoreError> {
     for users in users.chunks(rows_at_once(COLUMNS)) {
-        let columns: Vec<_> = users.iter().flat_map(columns).collect();
-        let rows = places(users.len(), COLUMNS);
+        let columns: Vec<_> = users.iter().copied().flat_map(columns).collect();
+        let rows = places(write.place(), users.len(), COLUMNS);
         let sql = format!(
             "INSERT INTO users (name, full_name, email, department, office, other_emails, alias, home, password_hash, pin, \
              source, source_key) VALUES {rows} ON CONFLICT (name) DO UPDATE SET full_name = excluded.full_name, \
@@ -179,7 +203,7 @@ pub(crate) async fn put(write: &mut Write, users: &[User]) -> Result<(), StoreEr
             "UPDATE job SET user_name = owner_name, \
              reason = CASE WHEN state = 'held' THEN 'waits for its owner''s card' ELSE reason END \
              WHERE user_name IS NULL AND state IN ('receiving', 'held') AND owner_name IN {}",
-            places(1, names.len())
+            places(write.place(), 1, names.len())
         );
         write.run(sql, &names).await?;
     }
@@ -203,7 +227,7 @@ fn columns(user: &User) -> [Value; COLUMNS] {
     ]
 }
 
-async fn give_cards(write: &mut Write, users: &[User]) -> Result<(), StoreError> {
+async fn give_cards(write: &mut Write, users: &[&User]) -> Result<(), StoreError> {
     let cards: Vec<_> = users
         .iter()
         .flat_map(|user| [(PRIMARY, &user.card), (SECONDARY, &user.second_card)].map(|(slot, card)| (user, slot, card)))
@@ -213,7 +237,7 @@ async fn give_cards(write: &mut Write, users: &[User]) -> Result<(), StoreError>
         let values: Vec<_> =
             cards.iter().flat_map(|(user, slot, card)| values![card.reveal(), user.name.as_str(), *slot]).collect();
         // No error of the database's own: PostgreSQL would write the number into its log.
-        let rows = places(cards.len(), 3);
+        let rows = places(write.place(), cards.len(), 3);
         let sql =
             format!("INSERT INTO card (number, user_name, slot) VALUES {rows} ON CONFLICT DO NOTHING RETURNING number");
         let given = write.all(sql, &values).await?;

@@ -382,6 +382,11 @@ pub(crate) struct Write {
 }
 
 impl Write {
+    /// Where the database is, and of which kind.
+    pub(crate) fn place(&self) -> &Place {
+        &self.inner.place
+    }
+
     /// The rows that a statement gives. A statement that fails ends this write: what it did so far is taken back.
     pub(crate) async fn all(&mut self, text: impl Into<Text>, values: &[Value]) -> Result<Vec<AnyRow>, StoreError> {
         let text = text.into();

@@ -1,8 +1,6 @@
 //! Who gets which card. A card belongs to one user: where two claim it, whoever has it keeps it, and where nobody has it,
 //! nobody gets it.
 
-use std::collections::HashMap;
-
 use cardinal_domain::{card::CardNumber, names::UserName, site::User, sync::Conflict};
 
 use super::{
@@ -12,30 +10,30 @@ use super::{
 };
 
 /// Primary and secondary card.
-pub(super) type Cards = [Option<CardNumber>; 2];
+pub(super) type Cards<'a> = [Option<&'a CardNumber>; 2];
 
 /// A card in one of the two places of a user.
 #[derive(Debug, Clone)]
 struct Claim<'a> {
     name: &'a UserName,
     /// On record.
-    has: Cards,
+    has: Cards<'a>,
     /// As it would be.
-    gets: Cards,
+    gets: Cards<'a>,
     /// For each: whether a source says so. What is on record alone gives way to that.
     is_said: [bool; 2],
     /// For each: whether it may be taken away for another user's sake: they are of a source that says nothing of it.
     gives_way: [bool; 2],
 }
 
-/// The cards of each wanted user that is not left alone, by their place.
-pub(super) fn cards(
-    record: &[User],
-    wanted: &Wanted<'_>,
+/// The cards of each wanted user, by their place; none for those that are left alone.
+pub(super) fn cards<'a>(
+    record: &'a [User],
+    wanted: &'a Wanted<'_>,
     matched: &Matched,
     options: &Options,
     conflicts: &mut Vec<Conflict>,
-) -> HashMap<usize, Cards> {
+) -> Vec<Option<Cards<'a>>> {
     let mut claims = Vec::with_capacity(record.len().max(wanted.users.len()));
     let mut places = Vec::new();
     for (at, (user, fate)) in wanted.users.iter().zip(&matched.fates).enumerate() {
@@ -49,19 +47,28 @@ pub(super) fn cards(
     }
     // Those of whom nothing changes have their cards, too.
     let gone: std::collections::HashSet<_> = matched.gone.iter().collect();
-    let untouched =
-        record.iter().enumerate().filter(|(at, _)| !matched.wanted_of.contains_key(at) && !gone.contains(at));
-    claims.extend(untouched.map(|(_, user)| {
-        let has = [user.card.clone(), user.second_card.clone()];
-        Claim { name: &user.name, gets: has.clone(), has, is_said: [false; 2], gives_way: [false; 2] }
+    let untouched = record
+        .iter()
+        .zip(&matched.wanted_of)
+        .enumerate()
+        .filter(|(at, (_, wanted))| wanted.is_none() && !gone.contains(at));
+    claims.extend(untouched.map(|(_, (user, _))| {
+        let has = [user.card.as_ref(), user.second_card.as_ref()];
+        Claim { name: &user.name, gets: has, has, is_said: [false; 2], gives_way: [false; 2] }
     }));
     settle(&mut claims, conflicts);
-    places.into_iter().zip(claims).map(|(at, claim)| (at, claim.gets)).collect()
+    let mut cards = vec![None; wanted.users.len()];
+    for (at, claim) in places.into_iter().zip(claims) {
+        if let Some(cards) = cards.get_mut(at) {
+            *cards = Some(claim.gets);
+        }
+    }
+    cards
 }
 
-fn claim<'a>(user: &'a WantedUser, old: Option<&User>, options: &Options) -> Claim<'a> {
-    let has = old.map_or([None, None], |old| [old.card.clone(), old.second_card.clone()]);
-    let mut claim = Claim { name: &user.user.name, gets: has.clone(), has, is_said: [false; 2], gives_way: [false; 2] };
+fn claim<'a>(user: &'a WantedUser<'_>, old: Option<&'a User>, options: &Options) -> Claim<'a> {
+    let has = old.map_or([None, None], |old| [old.card.as_ref(), old.second_card.as_ref()]);
+    let mut claim = Claim { name: &user.name, gets: has, has, is_said: [false; 2], gives_way: [false; 2] };
     if old.is_some() && !options.update_cards {
         return claim;
     }
@@ -70,7 +77,7 @@ fn claim<'a>(user: &'a WantedUser, old: Option<&User>, options: &Options) -> Cla
         fields.into_iter().zip(&mut claim.gets).zip(&mut claim.is_said).zip(&mut claim.gives_way)
     {
         match field {
-            CardField::Number(number) => (*gets, *is_said) = (Some(number.clone()), true),
+            CardField::Number(number) => (*gets, *is_said) = (Some(number), true),
             CardField::Blank if options.clear_blank_cards => *gets = None,
             CardField::Blank => *gives_way = true,
             CardField::Unusable => {}
@@ -86,30 +93,29 @@ fn claim<'a>(user: &'a WantedUser, old: Option<&User>, options: &Options) -> Cla
 /// Goes on until each card has one owner: whoever is denied a card has the one from before, which another may claim.
 fn settle(claims: &mut [Claim<'_>], conflicts: &mut Vec<Conflict>) {
     loop {
-        let mut claimed: HashMap<CardNumber, Vec<(usize, usize)>> = HashMap::with_capacity(claims.len());
+        let mut claimed = Vec::with_capacity(claims.len());
         for (at, claim) in claims.iter().enumerate() {
-            for (slot, card) in claim.gets.iter().enumerate() {
-                if let Some(card) = card {
-                    claimed.entry(card.clone()).or_default().push((at, slot));
-                }
-            }
+            claimed.extend(claim.gets.iter().enumerate().filter_map(|(slot, card)| Some(((*card)?, at, slot))));
         }
-        claimed.retain(|_, by| by.len() > 1);
-        if claimed.is_empty() {
+        claimed.sort_unstable();
+        let mut is_settled = true;
+        for by in claimed.chunk_by(|(a, ..), (b, ..)| a == b).filter(|by| by.len() > 1) {
+            decide(claims, by, conflicts);
+            is_settled = false;
+        }
+        if is_settled {
             return;
-        }
-        for (card, by) in claimed {
-            decide(claims, &card, &by, conflicts);
         }
     }
 }
 
-fn decide(claims: &mut [Claim<'_>], card: &CardNumber, by: &[(usize, usize)], conflicts: &mut Vec<Conflict>) {
+fn decide<'a>(claims: &mut [Claim<'a>], by: &[(&'a CardNumber, usize, usize)], conflicts: &mut Vec<Conflict>) {
+    let Some((card, ..)) = by.first().copied() else { return };
     let (mut said, mut weak, mut firm) = (Vec::new(), Vec::new(), Vec::new());
-    for (at, slot) in by {
+    for (_, at, slot) in by {
         let Some(claim) = claims.get(*at) else { continue };
         let at_slot = |flags: &[bool; 2]| flags.get(*slot).copied().unwrap_or_default();
-        let had = claim.has.iter().flatten().any(|has| has == card);
+        let had = claim.has.contains(&Some(card));
         match (at_slot(&claim.is_said), at_slot(&claim.gives_way)) {
             (true, _) => said.push((*at, *slot, had)),
             (false, true) => weak.push((*at, *slot)),
@@ -123,7 +129,7 @@ fn decide(claims: &mut [Claim<'_>], card: &CardNumber, by: &[(usize, usize)], co
         }
         return;
     }
-    let mut names: Vec<_> = by.iter().filter_map(|(at, _)| Some(claims.get(*at)?.name.as_str())).collect();
+    let mut names: Vec<_> = by.iter().filter_map(|(_, at, _)| Some(claims.get(*at)?.name.as_str())).collect();
     names.sort_unstable();
     names.dedup();
     let keeps = firm.first().or(weak.first()).map(|(at, _)| *at);
@@ -154,9 +160,9 @@ fn decide(claims: &mut [Claim<'_>], card: &CardNumber, by: &[(usize, usize)], co
 }
 
 /// What was denied stays as it was before; or nothing, where that is the same card, or the other place has it by now.
-fn deny(claims: &mut [Claim<'_>], at: usize, slot: usize, card: &CardNumber) {
+fn deny<'a>(claims: &mut [Claim<'a>], at: usize, slot: usize, card: &'a CardNumber) {
     let Some(claim) = claims.get_mut(at) else { return };
-    let before = claim.has.get(slot).cloned().flatten().filter(|before| before != card);
+    let before = claim.has.get(slot).copied().flatten().filter(|before| *before != card);
     let elsewhere = claim.gets.iter().enumerate().any(|(other, gets)| other != slot && *gets == before);
     if let Some(is_said) = claim.is_said.get_mut(slot) {
         *is_said = false;
@@ -164,7 +170,7 @@ fn deny(claims: &mut [Claim<'_>], at: usize, slot: usize, card: &CardNumber) {
     set(claims, at, slot, before.filter(|_| !elsewhere));
 }
 
-fn set(claims: &mut [Claim<'_>], at: usize, slot: usize, card: Option<CardNumber>) {
+fn set<'a>(claims: &mut [Claim<'a>], at: usize, slot: usize, card: Option<&'a CardNumber>) {
     if let Some(gets) = claims.get_mut(at).and_then(|claim| claim.gets.get_mut(slot)) {
         *gets = card;
     }

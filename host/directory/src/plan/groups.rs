@@ -1,6 +1,6 @@
 //! What changes of groups and their members. Groups of one name are one group, whichever domain or source has them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cardinal_domain::{
     names::{GroupName, UserName},
@@ -16,10 +16,11 @@ use super::{
 use crate::snapshot::Scope;
 
 /// A group, as the sources have it together.
-struct WantedGroup {
+struct WantedGroup<'a> {
     origin: Origin,
     place: String,
-    members: BTreeSet<UserName>,
+    /// Sorted, each once.
+    members: Vec<&'a UserName>,
     /// Members that nobody can name: nobody is said to have left.
     is_partial: bool,
 }
@@ -37,7 +38,8 @@ pub(super) fn groups(
     let renamed: HashMap<&UserName, &UserName> = matched
         .wanted_of
         .iter()
-        .filter_map(|(old, new)| Some((&record.users.get(*old)?.name, &wanted.users.get(*new)?.user.name)))
+        .zip(record.users)
+        .filter_map(|(new, old)| Some((&old.name, &wanted.users.get((*new)?)?.name)))
         .filter(|(from, to)| from != to)
         .collect();
     let by_key: HashMap<_, _> = record.groups.iter().map(|group| (&group.origin, group)).collect();
@@ -56,7 +58,7 @@ pub(super) fn groups(
             let added = Group {
                 name: name.clone(),
                 origin: group.origin.clone(),
-                members: group.members.iter().cloned().collect(),
+                members: group.members.iter().map(|member| UserName::clone(member)).collect(),
             };
             changes.push(Change::AddGroup { group: added, why: format!("new in {}", group.place) });
             continue;
@@ -75,14 +77,15 @@ pub(super) fn groups(
                 },
             });
         }
-        let had: BTreeSet<_> = old.members.iter().map(|member| *renamed.get(member).unwrap_or(&member)).collect();
-        let joined: Vec<_> = group.members.iter().filter(|member| !had.contains(member)).cloned().collect();
-        let is_out = |member: &&UserName| match group.is_partial {
-            true => gone.contains(*member),
-            false => !group.members.contains(*member),
+        let mut had: Vec<_> = old.members.iter().map(|member| *renamed.get(member).unwrap_or(&member)).collect();
+        had.sort_unstable();
+        let is_new = |member: &&&UserName| had.binary_search(member).is_err();
+        let joined: Vec<_> = group.members.iter().filter(is_new).map(|member| UserName::clone(member)).collect();
+        let is_out = |member: &&&UserName| match group.is_partial {
+            true => gone.contains(**member),
+            false => group.members.binary_search(member).is_err(),
         };
-        let left = had.into_iter().filter(is_out);
-        let left: Vec<_> = left.cloned().collect();
+        let left: Vec<_> = had.iter().filter(is_out).map(|member| UserName::clone(member)).collect();
         if !left.is_empty() || !joined.is_empty() {
             changes.push(Change::Members {
                 group: name.clone(),
@@ -121,14 +124,14 @@ pub(super) fn groups(
 }
 
 /// Groups by name, with the names that their members have after the plan.
-fn wanted_groups(
-    record: Record<'_>,
+fn wanted_groups<'a>(
+    record: Record<'a>,
     said: &Said<'_>,
-    wanted: &Wanted<'_>,
+    wanted: &'a Wanted<'_>,
     matched: &Matched,
     options: &Options,
     conflicts: &mut Vec<Conflict>,
-) -> BTreeMap<GroupName, WantedGroup> {
+) -> BTreeMap<GroupName, WantedGroup<'a>> {
     let on_record: HashMap<_, _> = record
         .users
         .iter()
@@ -137,20 +140,20 @@ fn wanted_groups(
         })
         .collect();
     // Who an entry is, after the plan. None: nobody, or nobody knows.
-    let member = |at: usize, scope: Scope, source: &str, key: &str| -> Option<UserName> {
+    let member = |at: usize, scope: Scope, source: &str, key: &str| -> Option<&'a UserName> {
         // Not among those that changed, or an entry that cannot be used: as on record. Nobody is removed then.
-        let as_before = || on_record.get(&(source, key)).map(|name| (*name).clone());
+        let as_before = || on_record.get(&(source, key)).copied();
         let Some(place) = wanted.of_key.get(&(at, key)) else {
             let is_there = scope == Scope::Changes || wanted.seen.contains(&(source, key));
             return if is_there { as_before() } else { None };
         };
         match matched.fates.get(*place)? {
             Fate::New if !options.add => None,
-            Fate::New | Fate::Is(..) => Some(wanted.users.get(*place)?.user.name.clone()),
+            Fate::New | Fate::Is(..) => Some(&wanted.users.get(*place)?.name),
             Fate::Left => as_before(),
         }
     };
-    let mut all: BTreeMap<GroupName, WantedGroup> = BTreeMap::new();
+    let mut all: BTreeMap<GroupName, WantedGroup<'a>> = BTreeMap::new();
     for (at, snapshot) in said.snapshots.iter().enumerate() {
         let source = &snapshot.source;
         for group in &snapshot.groups {
@@ -167,16 +170,20 @@ fn wanted_groups(
             let together = all.entry(name).or_insert_with(|| WantedGroup {
                 origin: Origin { source: source.clone(), key: group.key.clone() },
                 place: format!("{source}: {}", group.place),
-                members: BTreeSet::new(),
+                members: Vec::with_capacity(group.members.len()),
                 is_partial: false,
             });
             for key in &group.members {
                 match member(at, snapshot.scope, source.as_str(), key) {
-                    Some(name) => drop(together.members.insert(name)),
+                    Some(name) => together.members.push(name),
                     None => together.is_partial |= snapshot.scope == Scope::Changes,
                 }
             }
         }
+    }
+    for group in all.values_mut() {
+        group.members.sort_unstable();
+        group.members.dedup();
     }
     all
 }

@@ -17,7 +17,7 @@ pub(super) struct Matched {
     /// Users on record, by their place there, that are in no source any more.
     pub(super) gone: Vec<usize>,
     /// For each user on record, the wanted one that they are.
-    pub(super) wanted_of: HashMap<usize, usize>,
+    pub(super) wanted_of: Vec<Option<usize>>,
 }
 
 /// What becomes of a wanted user.
@@ -61,17 +61,14 @@ pub(super) fn matching(
         }
     }
     // Whoever is found by the key of an entry is that entry; a name alone is weaker.
-    let keyed: Vec<_> = wanted
-        .users
-        .iter()
-        .map(|user| by_key.get(&(user.origin.source.as_str(), user.origin.key.as_str())).copied())
-        .collect();
+    let keyed: Vec<_> =
+        wanted.users.iter().map(|user| by_key.get(&(user.source.as_str(), user.key())).copied()).collect();
     let taken: HashSet<usize> = keyed.iter().flatten().copied().collect();
     let mut fates: Vec<_> = wanted
         .users
         .iter()
         .zip(&keyed)
-        .map(|(user, key)| match (key, by_name.get(&user.user.name).copied()) {
+        .map(|(user, key)| match (key, by_name.get(&user.name).copied()) {
             (Some(at), _) => Fate::Is(*at, Link::Key),
             (None, None) => Fate::New,
             // Its holder is another entry, which has another name now: the name is free.
@@ -80,18 +77,18 @@ pub(super) fn matching(
         })
         .collect();
     keep_doubtful(record, wanted, &by_name, &mut fates, conflicts);
-    let wanted_of: HashMap<_, _> = fates
-        .iter()
-        .enumerate()
-        .filter_map(|(at, fate)| match fate {
-            Fate::Is(on_record, _) => Some((*on_record, at)),
-            Fate::New | Fate::Left => None,
-        })
-        .collect();
+    let mut wanted_of = vec![None; record.len()];
+    for (at, fate) in fates.iter().enumerate() {
+        if let Fate::Is(on_record, _) = fate
+            && let Some(wanted_of) = wanted_of.get_mut(*on_record)
+        {
+            *wanted_of = Some(at);
+        }
+    }
     let is_gone = |(at, user): &(usize, &User)| {
         let Some(origin) = &user.origin else { return false };
         sources.contains(&origin.source)
-            && !wanted_of.contains_key(at)
+            && wanted_of.get(*at) == Some(&None)
             && !wanted.seen.contains(&(origin.source.as_str(), origin.key.as_str()))
             && !wanted.doubtful.contains(&user.name)
     };
@@ -103,7 +100,7 @@ pub(super) fn matching(
 fn by_name_alone(
     record: &[User],
     at: usize,
-    user: &super::wanted::WantedUser,
+    user: &super::wanted::WantedUser<'_>,
     wanted: &Wanted<'_>,
     options: &Options,
     conflicts: &mut Vec<Conflict>,
@@ -117,12 +114,12 @@ fn by_name_alone(
                 message: format!(
                     "was made here, and {} has the same name; set user-source.take-over-local-users to Y where they are one \
                      and the same person, or change one of the names",
-                    user.place
+                    user.place()
                 ),
             });
             Fate::Left
         }
-        Some(origin) if origin.source == user.origin.source => {
+        Some(origin) if origin.source == *user.source => {
             // Its entry was read, and cannot be used: it may be renamed, or be somebody else's name by now.
             if wanted.seen.contains(&(origin.source.as_str(), origin.key.as_str())) {
                 conflicts.push(Conflict {
@@ -130,7 +127,7 @@ fn by_name_alone(
                     message: format!(
                         "{} has this name, and the entry that had it so far is there, too, under a name that cannot be used; \
                          nothing is done about both until it can",
-                        user.place
+                        user.place()
                     ),
                 });
                 Fate::Left
@@ -159,7 +156,7 @@ fn keep_doubtful(
             .iter()
             .zip(fates.iter())
             .filter_map(|(user, fate)| match fate {
-                Fate::Is(at, _) => record.get(*at).filter(|old| old.name != user.user.name).map(|_| *at),
+                Fate::Is(at, _) => record.get(*at).filter(|old| old.name != user.name).map(|_| *at),
                 Fate::New | Fate::Left => None,
             })
             .collect();
@@ -170,15 +167,15 @@ fn keep_doubtful(
                 Fate::New => None,
                 Fate::Left => continue,
             };
-            let holder = by_name.get(&user.user.name).copied().filter(|holder| Some(*holder) != own);
+            let holder = by_name.get(&user.name).copied().filter(|holder| Some(*holder) != own);
             let Some(holder) = holder.filter(|holder| !leaving.contains(holder)) else { continue };
             let so_far = own.and_then(|own| record.get(own)).map(|old| format!(" (so far {})", old.name));
             conflicts.push(Conflict {
-                about: format!("user {}", user.user.name),
+                about: format!("user {}", user.name),
                 message: format!(
                     "{}{} has this name now, and {} on record has it, too; nothing is done about them until that one is \
                      renamed or removed",
-                    user.place,
+                    user.place(),
                     so_far.unwrap_or_default(),
                     record.get(holder).and_then(|old| old.origin.as_ref()).map_or_else(
                         || "a user that was made here".to_owned(),

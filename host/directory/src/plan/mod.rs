@@ -65,7 +65,7 @@ pub fn plan(record: Record<'_>, said: Said<'_>, options: &Options) -> Plan {
     let (wanted, mut conflicts) = wanted::wanted(&said, options);
     let matched = matching::matching(record.users, &wanted, &said.sources(), options, &mut conflicts);
     let cards = cards::cards(record.users, &wanted, &matched, options, &mut conflicts);
-    let mut changes = users::users(record.users, &wanted, &matched, &cards, options);
+    let mut changes = users::users(record.users, &said, &wanted, &matched, &cards, options);
     changes.extend(groups::groups(record, &said, &wanted, &matched, options, &mut conflicts));
     for snapshot in said.snapshots {
         conflicts.extend(snapshot.remarks.iter().map(|remark| cardinal_domain::sync::Conflict {

@@ -1,14 +1,13 @@
 //! What changes of users, each with its reason.
 
-use std::collections::HashMap;
-
 use cardinal_domain::{
+    password::PinDigest,
     site::{Origin, User},
     sync::Change,
 };
 
 use super::{
-    Options,
+    Options, Said,
     cards::Cards,
     matching::{Fate, Link, Matched},
     wanted::{Wanted, WantedUser},
@@ -17,27 +16,23 @@ use super::{
 /// The changes of users.
 pub(super) fn users(
     record: &[User],
+    said: &Said<'_>,
     wanted: &Wanted<'_>,
     matched: &Matched,
-    cards: &HashMap<usize, Cards>,
+    cards: &[Option<Cards<'_>>],
     options: &Options,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (at, (user, fate)) in wanted.users.iter().zip(&matched.fates).enumerate() {
-        let Some([card, second_card]) = cards.get(&at) else { continue };
+    for ((user, fate), cards) in wanted.users.iter().zip(&matched.fates).zip(cards) {
+        let Some(cards) = cards else { continue };
         match fate {
             Fate::New => {
-                let added = User {
-                    card: card.clone(),
-                    second_card: second_card.clone(),
-                    origin: Some(user.origin.clone()),
-                    ..user.user.clone()
-                };
-                changes.push(Change::AddUser { user: Box::new(added), why: format!("new in {}", user.place) });
+                let added = Box::new(added(user, said, *cards));
+                changes.push(Change::AddUser { user: added, why: format!("new in {}", user.place()) });
             }
             Fate::Is(old, link) => {
                 if let Some(old) = record.get(*old) {
-                    changed(old, user, [card, second_card], *link, options, &mut changes);
+                    changed(old, user, said, *cards, *link, options, &mut changes);
                 }
             }
             Fate::Left => {}
@@ -51,22 +46,46 @@ pub(super) fn users(
     changes
 }
 
+/// A user who is new.
+fn added(user: &WantedUser<'_>, said: &Said<'_>, [card, second_card]: Cards<'_>) -> User {
+    User {
+        name: user.name.clone(),
+        full_name: user.text(|said| &said.full_name).to_owned(),
+        email: user.text(|said| &said.email).to_owned(),
+        department: user.text(|said| &said.department).to_owned(),
+        office: user.text(|said| &said.office).to_owned(),
+        other_emails: user.other_emails().to_vec(),
+        alias: user.text(|said| &said.alias).to_owned(),
+        home: user.text(|said| &said.home).to_owned(),
+        card: card.cloned(),
+        second_card: second_card.cloned(),
+        password_hash: None,
+        pin: pin(user, said),
+        origin: Some(user.origin()),
+    }
+}
+
+fn pin(user: &WantedUser<'_>, said: &Said<'_>) -> Option<PinDigest> {
+    Some(user.text(|said| &said.pin)).filter(|pin| !pin.is_empty()).map(|pin| (said.pin)(&user.name, pin))
+}
+
 fn changed(
     old: &User,
-    user: &WantedUser,
-    [card, second_card]: [&Option<cardinal_domain::card::CardNumber>; 2],
+    user: &WantedUser<'_>,
+    said: &Said<'_>,
+    [card, second_card]: Cards<'_>,
     link: Link,
     options: &Options,
     changes: &mut Vec<Change>,
 ) {
     let mut before = None;
-    if old.name != user.user.name {
+    if old.name != user.name {
         changes.push(Change::RenameUser {
             from: old.name.clone(),
-            to: user.user.name.clone(),
-            why: format!("has another name at {}", user.place),
+            to: user.name.clone(),
+            why: format!("has another name at {}", user.place()),
         });
-        before = Some(User { name: user.user.name.clone(), ..old.clone() });
+        before = Some(User { name: user.name.clone(), ..old.clone() });
     }
     let mut differ = Vec::new();
     let mut after = None;
@@ -77,26 +96,30 @@ fn changed(
         }
     };
     if options.update_details {
-        let said = &user.user;
         // What a source does not say stays as it is.
         macro_rules! texts {
             ($($field:ident $what:literal)*) => {$(
-                set($what, !said.$field.is_empty() && said.$field != old.$field, &|user| user.$field.clone_from(&said.$field));
+                let text = user.text(|said| &said.$field);
+                set($what, !text.is_empty() && text != old.$field, &|user| user.$field = text.to_owned());
             )*};
         }
         texts! {
-            full_name "full name" email "email" department "department" office "office" other_emails "other emails"
-            alias "alias" home "home folder"
+            full_name "full name" email "email" department "department" office "office" alias "alias" home "home folder"
         }
-        set("PIN", said.pin.is_some() && said.pin != old.pin, &|user| user.pin.clone_from(&said.pin));
+        let emails = user.other_emails();
+        set("other emails", !emails.is_empty() && emails != old.other_emails, &|user| {
+            user.other_emails = emails.to_vec()
+        });
+        let pin = pin(user, said);
+        set("PIN", pin.is_some() && pin != old.pin, &|user| user.pin.clone_from(&pin));
     }
-    set("primary card", *card != old.card, &|user| user.card.clone_from(card));
-    set("secondary card", *second_card != old.second_card, &|user| user.second_card.clone_from(second_card));
-    let is_other_origin = old.origin.as_ref() != Some(&user.origin);
-    set("origin", is_other_origin, &|after| after.origin = Some(user.origin.clone()));
+    set("primary card", card != old.card.as_ref(), &|user| user.card = card.cloned());
+    set("secondary card", second_card != old.second_card.as_ref(), &|user| user.second_card = second_card.cloned());
+    let is_same = |origin: &Origin| origin.source == *user.source && origin.key == user.key();
+    set("origin", !old.origin.as_ref().is_some_and(is_same), &|after| after.origin = Some(user.origin()));
     if let Some(after) = after {
         let why = match link {
-            Link::Key => format!("{} differ at {}", differ.join(", "), user.place),
+            Link::Key => format!("{} differ at {}", differ.join(", "), user.place()),
             _ => format!("{}; {} differ", why_linked(link, old.origin.as_ref(), user), differ.join(", ")),
         };
         let before = Box::new(before.unwrap_or_else(|| old.clone()));
@@ -104,12 +127,12 @@ fn changed(
     }
 }
 
-fn why_linked(link: Link, old: Option<&Origin>, user: &WantedUser) -> String {
+fn why_linked(link: Link, old: Option<&Origin>, user: &WantedUser<'_>) -> String {
     let from = old.map(|origin| origin.source.as_str()).unwrap_or_default();
     match link {
         Link::Key => String::new(),
-        Link::Recreated => format!("was made anew under the same name at {}", user.place),
-        Link::OtherSource => format!("was of {from}, is now of {}", user.place),
-        Link::TakenOver => format!("was made here, belongs now to {}", user.place),
+        Link::Recreated => format!("was made anew under the same name at {}", user.place()),
+        Link::OtherSource => format!("was of {from}, is now of {}", user.place()),
+        Link::TakenOver => format!("was made here, belongs now to {}", user.place()),
     }
 }

@@ -6,18 +6,18 @@ use std::collections::{HashMap, HashSet};
 use cardinal_domain::{
     card::CardNumber,
     convert::Pattern,
-    names::UserName,
-    site::{Origin, User},
+    names::{SourceName, UserName},
+    site::Origin,
     sync::Conflict,
 };
 
 use super::{Options, Said};
-use crate::snapshot::{Person, Scope, Snapshot};
+use crate::snapshot::{Person, Scope};
 
 /// All that the sources want.
 pub(super) struct Wanted<'a> {
     /// Sorted by name.
-    pub(super) users: Vec<WantedUser>,
+    pub(super) users: Vec<WantedUser<'a>>,
     /// Which user an entry is: its source's place in the list of snapshots, and its key.
     pub(super) of_key: HashMap<(usize, &'a str), usize>,
     /// Keys of entries that were read, usable or not, by source and key.
@@ -28,16 +28,48 @@ pub(super) struct Wanted<'a> {
     pub(super) is_whole: bool,
 }
 
-/// A user, as the sources have them.
-pub(super) struct WantedUser {
-    /// What they say; fields that no source has are empty. Cards are not in it.
-    pub(super) user: User,
-    /// The source and the entry.
-    pub(super) origin: Origin,
-    /// Where they stand, for people.
-    pub(super) place: String,
+/// A user, as the sources have them. What they say is looked at where it lies: of most users nothing changes.
+pub(super) struct WantedUser<'a> {
+    pub(super) name: UserName,
+    /// The source that has them, the primary one before the secondary one.
+    pub(super) source: &'a SourceName,
+    /// The entries that they are, the primary source's word first.
+    entries: Vec<&'a Person>,
     pub(super) card: CardField,
     pub(super) second_card: CardField,
+}
+
+impl<'a> WantedUser<'a> {
+    /// What the sources say in this field; empty: none of them says anything.
+    pub(super) fn text(&self, field: fn(&Person) -> &String) -> &'a str {
+        text(&self.entries, field)
+    }
+
+    /// Further addresses of the first source that has any.
+    pub(super) fn other_emails(&self) -> &'a [String] {
+        let said = self.entries.iter().map(|entry| entry.other_emails.as_slice());
+        said.into_iter().find(|emails| !emails.is_empty()).unwrap_or_default()
+    }
+
+    /// What stays when the name changes.
+    pub(super) fn key(&self) -> &'a str {
+        self.entries.first().map(|entry| entry.key.as_str()).unwrap_or_default()
+    }
+
+    /// The source and the entry.
+    pub(super) fn origin(&self) -> Origin {
+        Origin { source: self.source.clone(), key: self.key().to_owned() }
+    }
+
+    /// Where they stand, for people.
+    pub(super) fn place(&self) -> String {
+        let place = self.entries.first().map(|entry| entry.place.as_str()).unwrap_or_default();
+        format!("{}: {place}", self.source)
+    }
+}
+
+fn text<'a>(entries: &[&'a Person], field: fn(&Person) -> &String) -> &'a str {
+    entries.iter().map(|entry| field(entry).as_str()).find(|text| !text.is_empty()).unwrap_or_default()
 }
 
 /// What a card field says.
@@ -61,71 +93,70 @@ pub(super) fn wanted<'a>(said: &Said<'a>, options: &Options) -> (Wanted<'a>, Vec
         doubtful: HashSet::new(),
         is_whole: said.snapshots.iter().all(|snapshot| snapshot.scope == Scope::Whole),
     };
-    let mut by_name: HashMap<UserName, Vec<(usize, &Person)>> = HashMap::new();
+    let mut named: Vec<(UserName, usize, &Person)> = Vec::new();
     for (at, snapshot) in said.snapshots.iter().enumerate() {
-        let mut of_this: HashMap<UserName, Vec<&Person>> = HashMap::with_capacity(snapshot.people.len());
+        named.reserve(snapshot.people.len());
         for person in &snapshot.people {
             wanted.seen.insert((snapshot.source.as_str(), person.key.as_str()));
             match UserName::new(&person.name) {
-                Ok(name) => of_this.entry(name).or_default().push(person),
+                Ok(name) => named.push((name, at, person)),
                 Err(error) => conflicts.push(Conflict {
                     about: format!("{}: {}", snapshot.source, person.place),
                     message: format!("left out: {error}"),
                 }),
             }
         }
-        for (name, people) in of_this {
-            if let [person] = people[..] {
-                by_name.entry(name).or_default().push((at, person));
-            } else {
-                conflicts.push(twice(snapshot, &name, &people));
-                wanted.doubtful.insert(name);
-            }
-        }
     }
-    let mut names: Vec<_> = by_name.into_iter().filter(|(name, _)| !wanted.doubtful.contains(name)).collect();
-    names.sort_by(|(a, _), (b, _)| a.cmp(b));
-    for (name, people) in names {
-        for (at, person) in &people {
+    // Those of one name stand together, the primary source's first.
+    named.sort_by(|(a, of_a, _), (b, of_b, _)| a.cmp(b).then(of_a.cmp(of_b)));
+    for same in named.chunk_by(|(a, ..), (b, ..)| a == b) {
+        let Some((name, ..)) = same.first() else { continue };
+        let mut is_doubtful = false;
+        for of_one in same.chunk_by(|(_, a, _), (_, b, _)| a == b).filter(|of_one| of_one.len() > 1) {
+            conflicts.extend(twice(said, name, of_one));
+            is_doubtful = true;
+        }
+        if is_doubtful {
+            wanted.doubtful.insert(name.clone());
+            continue;
+        }
+        for (_, at, person) in same {
             wanted.of_key.insert((*at, person.key.as_str()), wanted.users.len());
         }
-        wanted.users.extend(merged(name, &people, said, options, &mut conflicts));
+        wanted.users.extend(merged(name, same, said, options, &mut conflicts));
     }
     (wanted, conflicts)
 }
 
-fn twice(snapshot: &Snapshot, name: &UserName, people: &[&Person]) -> Conflict {
-    let mut places: Vec<_> = people.iter().map(|person| person.place.as_str()).collect();
+fn twice(said: &Said<'_>, name: &UserName, people: &[(UserName, usize, &Person)]) -> Option<Conflict> {
+    let source = &said.snapshots.get(people.first()?.1)?.source;
+    let mut places: Vec<_> = people.iter().map(|(.., person)| person.place.as_str()).collect();
     places.sort_unstable();
-    Conflict {
+    Some(Conflict {
         about: format!("user {name}"),
         message: format!(
-            "source {} has this name more than once: {}; nothing is done about it until one of them has another name",
-            snapshot.source,
+            "source {source} has this name more than once: {}; nothing is done about it until one of them has another name",
             places.join(" and ")
         ),
-    }
+    })
 }
 
-/// One user of all that the sources say of this name, the primary one's word first.
-fn merged(
-    name: UserName,
-    people: &[(usize, &Person)],
-    said: &Said<'_>,
+/// One user of all that the sources say of this name.
+fn merged<'a>(
+    name: &UserName,
+    people: &[(UserName, usize, &'a Person)],
+    said: &Said<'a>,
     options: &Options,
     conflicts: &mut Vec<Conflict>,
-) -> Option<WantedUser> {
-    let (first, person) = people.first()?;
-    let source = &said.snapshots.get(*first)?.source;
-    let text = |field: fn(&Person) -> &String| {
-        people.iter().map(|(_, person)| field(person)).find(|text| !text.is_empty()).cloned().unwrap_or_default()
-    };
+) -> Option<WantedUser<'a>> {
+    let source = &said.snapshots.get(people.first()?.1)?.source;
+    let entries: Vec<_> = people.iter().map(|(.., person)| *person).collect();
     let mut card = |what: &str, field: fn(&Person) -> &String, pattern: Option<&Pattern>| {
-        let text = text(field);
+        let text = text(&entries, field);
         if text.is_empty() {
             return CardField::Blank;
         }
-        number(&text, pattern).map(CardField::Number).unwrap_or_else(|why| {
+        number(text, pattern).map(CardField::Number).unwrap_or_else(|why| {
             conflicts.push(Conflict { about: format!("user {name}"), message: format!("{what}: {why}") });
             CardField::Unusable
         })
@@ -134,21 +165,7 @@ fn merged(
         card("primary card", |person| &person.card, options.card_pattern.as_ref()),
         card("secondary card", |person| &person.second_card, options.second_card_pattern.as_ref()),
     );
-    let pin = text(|person| &person.pin);
-    let other_emails = people.iter().map(|(_, person)| &person.other_emails).find(|emails| !emails.is_empty());
-    let user = User {
-        full_name: text(|person| &person.full_name),
-        email: text(|person| &person.email),
-        department: text(|person| &person.department),
-        office: text(|person| &person.office),
-        other_emails: other_emails.cloned().unwrap_or_default(),
-        alias: text(|person| &person.alias),
-        home: text(|person| &person.home),
-        pin: (!pin.is_empty()).then(|| (said.pin)(&name, &pin)),
-        ..User::new(name)
-    };
-    let origin = Origin { source: source.clone(), key: person.key.clone() };
-    Some(WantedUser { user, origin, place: format!("{source}: {}", person.place), card, second_card })
+    Some(WantedUser { name: name.clone(), source, entries, card, second_card })
 }
 
 /// The card number that a field holds, or why it holds none. The field's text is not repeated: it may be a card.

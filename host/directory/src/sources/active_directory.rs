@@ -68,7 +68,7 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
     // A user who joins a selected group is new here, and did not change there.
     let since = since.filter(|_| source.groups.is_empty());
 
-    let mut census = Census::default();
+    let mut census = Census::handing_over(reading);
     warn_of_plain(reading, &domains, &mut census);
     let filter = if source.disabled {
         reading.schema.all_users()
@@ -109,7 +109,9 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         }
         totals.push(Total { of: format!("{}: {}", source.name, domain.name), users, groups: 0 });
     }
-    census.index_names();
+    if reading.schema.posix_groups {
+        census.index_names();
+    }
     for (domain, total) in domains.iter_mut().zip(&mut totals) {
         begin(reading, &domain.session);
         let before = census.counts().1;

@@ -6,6 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use cardinal_domain::{site::Source, sync::Total};
 
 use super::{
+    Reading,
     error::SourceError,
     fold,
     ldap::{dn, entry::Sid},
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     graph::{self, Direct},
     schema::Schema,
-    snapshot::{Figures, Group, Mark, Person, Remark, Scope, Snapshot},
+    snapshot::{Figures, Group, Handover, Mark, Person, Remark, Scope, Snapshot},
 };
 
 /// The most remarks that are kept; what is wrong with more entries than that is wrong with the settings.
@@ -31,6 +32,15 @@ pub(crate) struct Found {
     pub(crate) primary: Option<Primary>,
     /// Known to be there, and not otherwise read.
     pub(crate) listed_only: bool,
+    /// Handed over: of the person key, place and name are left.
+    pub(crate) is_handed_over: bool,
+}
+
+impl Found {
+    /// Somebody who was read.
+    pub(crate) fn new(person: Person) -> Self {
+        Self { person, ..Self::default() }
+    }
 }
 
 /// How an account names its primary group.
@@ -68,7 +78,8 @@ pub(crate) struct Census {
     people: Vec<Found>,
     groups: Vec<FoundGroup>,
     direct: Vec<Direct>,
-    by_key: HashMap<String, u32>,
+    by_key: HashMap<Arc<str>, u32>,
+    handover: Option<Handover>,
     by_dn: HashMap<String, u32>,
     by_name: HashMap<String, u32>,
     /// Groups by their names and accounts; members that were no people when they came.
@@ -81,6 +92,13 @@ pub(crate) struct Census {
 }
 
 impl Census {
+    /// One of a directory: whoever wants its users while they come has them, unless it takes all groups to know who is
+    /// imported.
+    pub(crate) fn handing_over(reading: &Reading<'_>) -> Self {
+        let handover = reading.handover.clone().filter(|_| reading.source.groups.is_empty());
+        Self { handover, ..Self::default() }
+    }
+
     pub(crate) fn remark(&mut self, place: &str, message: String) {
         if self.remarks.len() < MOST_REMARKS {
             self.remarks.push(Remark { place: place.to_owned(), message });
@@ -98,22 +116,24 @@ impl Census {
     ///
     /// # Errors
     /// Another one has that key: where that one stands.
-    pub(crate) fn person(&mut self, found: Found) -> Result<(), Box<Found>> {
-        let number = u32::try_from(self.people.len()).unwrap_or(u32::MAX);
-        if let Some(known) = self.by_key.get(&found.person.key) {
-            return match self.people.get_mut(*known as usize) {
+    pub(crate) fn person(&mut self, mut found: Found) -> Result<(), Box<Found>> {
+        if let Some(number) = self.by_key.get(found.person.key.as_str()) {
+            return match self.people.get_mut(*number as usize) {
                 Some(known) if known.listed_only && !found.listed_only => {
                     known.person = found.person;
                     known.listed_only = false;
+                    hand_over(known, self.handover.as_ref());
                     Ok(())
                 }
                 _ => Err(Box::new(found)),
             };
         }
-        self.by_key.insert(found.person.key.clone(), number);
+        let number = u32::try_from(self.people.len()).unwrap_or(u32::MAX);
+        self.by_key.insert(found.person.key.as_str().into(), number);
         if !found.dn.is_empty() {
-            self.by_dn.insert(found.dn.clone(), number);
+            self.by_dn.insert(std::mem::take(&mut found.dn), number);
         }
+        hand_over(&mut found, self.handover.as_ref());
         self.people.push(found);
         Ok(())
     }
@@ -224,20 +244,21 @@ impl Census {
         self.remark_nameless();
         // A key is shared by all groups that its person is in.
         let mut keys: Vec<Option<Arc<str>>> = vec![None; self.people.len()];
+        for (key, number) in self.by_key {
+            if let Some(place) = keys.get_mut(number as usize) {
+                *place = Some(key);
+            }
+        }
         let mut groups = Vec::with_capacity(self.groups.len());
         for (group, members) in self.groups.into_iter().zip(closed) {
-            let mut list: Vec<Arc<str>> = Vec::with_capacity(members.len());
-            for number in members.iter().filter(|number| is_in(**number)) {
-                if let (Some(found), Some(key)) = (self.people.get(*number as usize), keys.get_mut(*number as usize)) {
-                    list.push(Arc::clone(key.get_or_insert_with(|| found.person.key.as_str().into())));
-                }
-            }
+            let are_in = members.iter().filter(|number| is_in(**number));
+            let mut list: Vec<_> = are_in.filter_map(|number| keys.get(*number as usize)?.clone()).collect();
             list.sort_unstable();
             groups.push(Group { key: group.key, place: group.place, name: group.name, members: list });
         }
         let people = (0_u32..)
             .zip(self.people)
-            .filter(|(number, found)| is_in(*number) && !found.listed_only)
+            .filter(|(number, found)| is_in(*number) && !found.listed_only && !found.is_handed_over)
             .map(|(_, found)| found.person)
             .collect();
         if self.unknown > 0 {
@@ -303,6 +324,15 @@ impl Census {
     }
 }
 
+/// Gives a person away who was read whole, but for what is needed here.
+fn hand_over(found: &mut Found, to: Option<&Handover>) {
+    let Some(to) = to.filter(|_| !found.listed_only) else { return };
+    let Person { key, place, name, .. } = &found.person;
+    let left = Person { key: key.clone(), place: place.clone(), name: name.clone(), ..Person::default() };
+    to.take(std::mem::replace(&mut found.person, left));
+    found.is_handed_over = true;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,7 +350,7 @@ mod tests {
             dn: dn.into(),
             sid: sid(account),
             primary: sid(primary).map(Primary::Account),
-            listed_only: false,
+            ..Found::default()
         }
     }
 

@@ -20,7 +20,7 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         .await
         .map_err(|none| super::no_server(source, format!("{:?}", source.base), none))?;
     begin(reading, &session);
-    let mut census = Census::default();
+    let mut census = Census::handing_over(reading);
     super::warn_of_plain(source, &session.server, &mut census);
     let kind = if schema.posix_groups { Kind::Posix } else { Kind::Plain };
     let mut place = Place { session: &mut session, name: &source.name, schema, kind, progress: &reading.progress };
@@ -34,7 +34,9 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
     } else {
         place.count(&source.base, &filter).await?
     };
-    census.index_names();
+    if reading.schema.posix_groups {
+        census.index_names();
+    }
     place.groups(&source.base, &mut census).await?;
     session.close().await;
     let groups = u64::try_from(census.counts().1).unwrap_or(u64::MAX);

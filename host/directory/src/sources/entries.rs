@@ -160,7 +160,7 @@ impl UserFields {
             (Some(account), Some(number)) => account.beside(&number).map(Primary::Account),
             _ => primary_number.map(Primary::Number),
         };
-        Found { person, dn, sid: account, primary, listed_only: self.listed_only }
+        Found { dn, sid: account, primary, listed_only: self.listed_only, ..Found::new(person) }
     }
 }
 

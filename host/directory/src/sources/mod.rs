@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     schema::Schema,
-    snapshot::{Mark, Progress, Snapshot},
+    snapshot::{Handover, Mark, Progress, Snapshot},
     trust::Trust,
 };
 
@@ -53,6 +53,8 @@ pub struct Reading<'a> {
     pub since: Option<&'a Mark>,
     /// Who looks on.
     pub progress: Progress,
+    /// Who takes users of a directory as they come. None, or where groups are selected: they are in the snapshot.
+    pub handover: Option<Handover>,
 }
 
 /// Files and programs of this host, by the names that sources know them by. `cardinal.toml` alone says which.

@@ -173,7 +173,7 @@ impl Rows {
             self.group(&group).1.push(person.name.clone());
         }
         // The key was looked at above.
-        let _ = self.census.person(Found { person, ..Found::default() });
+        let _ = self.census.person(Found::new(person));
         Ok(())
     }
 

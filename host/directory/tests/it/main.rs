@@ -10,9 +10,12 @@ mod servers;
 mod tls;
 mod whole_or_nothing;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use cardinal_directory::{Locals, Progress, Reading, Schema, Snapshot, SourceError, Trust, read};
+use cardinal_directory::{Handover, Locals, Progress, Reading, Schema, Snapshot, SourceError, Trust, read};
 use cardinal_domain::site::{ServerType, Site, Source, SourceKind};
 
 /// A source as a site file has it.
@@ -25,9 +28,9 @@ fn source(text: &str) -> Source {
 fn trust(roots: &[rustls::pki_types::CertificateDer<'static>]) -> Trust {
     let mut store = rustls::RootCertStore::empty();
     store.add_parsable_certificates(roots.iter().cloned());
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    Trust(std::sync::Arc::new(config.with_root_certificates(store).with_no_client_auth()))
+    Trust(Arc::new(config.with_root_certificates(store).with_no_client_auth()))
 }
 
 /// Reads a source with everything as usual.
@@ -47,11 +50,15 @@ async fn read_with(
     };
     let schema = Schema::of(server, &Default::default(), &source.schema);
     let (progress, seen) = Progress::new();
-    let reading = Reading { source, schema: &schema, trust, locals, since, progress };
+    let handed_over = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&handed_over);
+    let handover = Some(Handover::new(move |person| taken.lock().unwrap().push(person)));
+    let reading = Reading { source, schema: &schema, trust, locals, since, progress, handover };
     // Nothing may hang: every step has its own time, and all of them together are far below this.
-    let result = tokio::time::timeout(Duration::from_secs(60), read(reading)).await.expect("reading hangs");
-    if let Ok(snapshot) = &result {
+    let mut result = tokio::time::timeout(Duration::from_secs(60), read(reading)).await.expect("reading hangs");
+    if let Ok(snapshot) = &mut result {
         assert_eq!(snapshot.figures, *seen.borrow());
+        snapshot.people.append(&mut handed_over.lock().unwrap());
     }
     result
 }

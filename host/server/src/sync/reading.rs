@@ -9,11 +9,13 @@ use std::{
     io::{self, Read as _, Write as _},
     path::PathBuf,
     process::Stdio,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
+use super::lock;
 use anyhow::{Context as _, Result, anyhow, bail};
-use cardinal_directory::{Figures, Group, Locals, Mark, Person, Progress, Reading, Schema, Snapshot, Trust};
+use cardinal_directory::{Figures, Group, Handover, Locals, Mark, Person, Progress, Reading, Schema, Snapshot, Trust};
 use cardinal_domain::site::{ServerType, Source};
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -61,17 +63,20 @@ pub struct Request {
 #[serde(rename_all = "kebab-case")]
 enum Said {
     Reading(Figures),
-    /// Some users of the snapshot.
+    /// Some users of the snapshot, also while others are being read.
     People(Vec<Person>),
     /// Some groups of it.
     Groups(Vec<Group>),
-    /// The snapshot, of which users and groups were said before.
-    Read(Box<Snapshot>),
+    /// The snapshot, of which so many users and groups were said before.
+    Read {
+        counts: (usize, usize),
+        rest: Box<Snapshot>,
+    },
     Failed(String),
 }
 
 /// How many users or groups stand in a line.
-const IN_A_LINE: usize = 500;
+const IN_A_LINE: usize = 200;
 
 /// Has a source read. A child that is not waited for any more ends.
 ///
@@ -103,9 +108,8 @@ pub async fn read(request: &Request, progress: &Progress) -> Result<Snapshot> {
     let mut stderr = stderr.take(COMPLAINTS);
     let (said, _) = tokio::join!(answer(stdout.take(LONGEST), progress), stderr.read_to_string(&mut complaint));
     match said? {
-        Some(Said::Read(snapshot)) => Ok(*snapshot),
-        Some(Said::Failed(why)) => Err(anyhow!(why)),
-        Some(_) | None => {
+        Some(read) => read.map_err(|why| anyhow!(why)),
+        None => {
             let status = child.wait().await.context("a process that reads a source cannot be waited for")?;
             let last = complaint.lines().last().unwrap_or_default();
             Err(anyhow!(
@@ -116,15 +120,16 @@ pub async fn read(request: &Request, progress: &Progress) -> Result<Snapshot> {
     }
 }
 
-/// What a child says at its end.
-async fn answer(stdout: impl tokio::io::AsyncRead + Unpin, progress: &Progress) -> Result<Option<Said>> {
+/// The snapshot that a child says, or why it has none. None: it ended before it could say that.
+async fn answer(
+    stdout: impl tokio::io::AsyncRead + Unpin,
+    progress: &Progress,
+) -> Result<Option<Result<Snapshot, String>>> {
     let mut lines = BufReader::with_capacity(256 << 10, stdout);
     let (mut line, mut people, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         line.clear();
-        if lines.read_until(b'\n', &mut line).await? == 0 {
-            return Ok(None);
-        }
+        lines.read_until(b'\n', &mut line).await?;
         // Half a line is the end of a child that was ended.
         if line.last() != Some(&b'\n') {
             return Ok(None);
@@ -133,8 +138,12 @@ async fn answer(stdout: impl tokio::io::AsyncRead + Unpin, progress: &Progress) 
             Said::Reading(figures) => progress.tell(|told| *told = figures),
             Said::People(some) => people.extend(some),
             Said::Groups(some) => groups.extend(some),
-            Said::Read(snapshot) => return Ok(Some(Said::Read(Box::new(Snapshot { people, groups, ..*snapshot })))),
-            failed @ Said::Failed(_) => return Ok(Some(failed)),
+            // All of them or none.
+            Said::Read { counts, rest } => {
+                let is_whole = counts == (people.len(), groups.len());
+                return Ok(is_whole.then(|| Ok(Snapshot { people, groups, ..*rest })));
+            }
+            Said::Failed(why) => return Ok(Some(Err(why))),
         }
     }
 }
@@ -150,7 +159,10 @@ pub async fn child() -> Result<()> {
     let request: Request = serde_json::from_str(&asked).context("this command is for Cardinal's own use")?;
     drop(asked);
     let (progress, mut figures) = Progress::new();
-    let reading = reading(&request, progress);
+    let people = Arc::new(Mutex::new(Telling::default()));
+    let handed_over = Arc::clone(&people);
+    let handover = Handover::new(move |person| lock(&handed_over).tell(person));
+    let reading = reading(&request, progress, handover);
     tokio::pin!(reading);
     let end = loop {
         tokio::select! {
@@ -165,28 +177,54 @@ pub async fn child() -> Result<()> {
         Ok(snapshot) => snapshot,
         Err(error) => return say(&Said::Failed(format!("{error:#}"))),
     };
-    say_some(std::mem::take(&mut snapshot.people), Said::People)?;
-    say_some(std::mem::take(&mut snapshot.groups), Said::Groups)?;
-    say(&Said::Read(Box::new(snapshot)))
+    let mut people = std::mem::take(&mut *lock(&people));
+    std::mem::take(&mut snapshot.people).into_iter().for_each(|person| people.tell(person));
+    let people = people.end()?;
+    let groups = std::mem::take(&mut snapshot.groups);
+    let counts = (people, groups.len());
+    for groups in groups.chunks(IN_A_LINE) {
+        say(&Said::Groups(groups.to_vec()))?;
+    }
+    say(&Said::Read { counts, rest: Box::new(snapshot) })
 }
 
-async fn reading(request: &Request, progress: Progress) -> Result<Snapshot> {
+/// Tells of users, some at a time.
+#[derive(Default)]
+struct Telling {
+    some: Vec<Person>,
+    told: usize,
+    /// Nobody took some of them: the rest is of no use.
+    failed: Option<anyhow::Error>,
+}
+
+impl Telling {
+    fn tell(&mut self, person: Person) {
+        self.some.push(person);
+        if self.some.len() >= IN_A_LINE {
+            self.tell_some();
+        }
+    }
+
+    fn tell_some(&mut self) {
+        self.told += self.some.len();
+        let said = say(&Said::People(std::mem::take(&mut self.some)));
+        self.failed = self.failed.take().or(said.err());
+    }
+
+    /// How many there were.
+    fn end(mut self) -> Result<usize> {
+        self.tell_some();
+        self.failed.map_or(Ok(self.told), Err)
+    }
+}
+
+async fn reading(request: &Request, progress: Progress, handover: Handover) -> Result<Snapshot> {
     let Request { source, config, ca, locals, since } = request;
     let trust = Trust::new(ca.as_deref())?;
     let schema = Schema::of(source.server_type.unwrap_or(ServerType::ActiveDirectory), config, &source.schema);
-    let reading = Reading { source, schema: &schema, trust: &trust, locals, since: since.as_ref(), progress };
+    let since = since.as_ref();
+    let reading = Reading { source, schema: &schema, trust: &trust, locals, since, progress, handover: Some(handover) };
     Ok(cardinal_directory::read(reading).await?)
-}
-
-fn say_some<T>(all: Vec<T>, said: fn(Vec<T>) -> Said) -> Result<()> {
-    let mut all = all.into_iter();
-    loop {
-        let some: Vec<_> = all.by_ref().take(IN_A_LINE).collect();
-        if some.is_empty() {
-            return Ok(());
-        }
-        say(&said(some))?;
-    }
 }
 
 /// Waits while the host has not taken what was said before.

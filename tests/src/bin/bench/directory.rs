@@ -14,7 +14,7 @@ use cardinal_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::{memory::Memory, table::Table};
+use crate::{memory::most_resident, table::Table};
 
 const COMPANY: Company = Company { people: 100_000, groups: 400, members: 250, depth: 1 };
 /// What a sync reads of a person.
@@ -23,7 +23,7 @@ const OF_PEOPLE: [&str; 5] = ["uid", "cn", "mail", "employeeNumber", "entryUUID"
 const OF_GROUPS: [&str; 3] = ["cn", "member", "entryUUID"];
 /// Entries a page.
 const PAGE: i32 = 1_000;
-/// How often it is asked how a sync is, and how much memory the host has.
+/// How often it is asked how a sync is.
 const LOOK: Duration = Duration::from_millis(10);
 /// Groups inside groups: how many, and how deep.
 const NESTED: [usize; 3] = [1_000, 3_000, 10_000];
@@ -46,12 +46,13 @@ pub(crate) async fn run(rounds: usize) -> Result<()> {
     for round in 0..rounds {
         let host = synced_host(&directory).await?;
         let floor = read(&directory).await?;
-        most = most.max(row(&mut table, &host, "first import", floor, (COMPANY.people, 0)).await?);
+        row(&mut table, &host, "first import", floor, (COMPANY.people, 0)).await?;
         let floor = read(&directory).await?;
-        most = most.max(row(&mut table, &host, "nothing changed", floor, (0, 0)).await?);
+        row(&mut table, &host, "nothing changed", floor, (0, 0)).await?;
         directory.change(&one_percent(round)).await;
         let floor = read(&directory).await?;
-        most = most.max(row(&mut table, &host, "1 % changed", floor, (0, COMPANY.people / 100)).await?);
+        row(&mut table, &host, "1 % changed", floor, (0, COMPANY.people / 100)).await?;
+        most = most.max(most_resident(&host.process_id().to_string()));
     }
     table.print();
     println!("the most memory that the host had meanwhile: {:.0} MiB RSS", most / f64::from(1 << 20));
@@ -88,21 +89,18 @@ async fn synced_host(directory: &OpenLdap) -> Result<Host> {
     Ok(host)
 }
 
-/// A sync beside the floor; the most memory that the host had meanwhile.
+/// A sync beside the floor.
 async fn row(
     table: &mut Table,
     host: &Host,
     what: &'static str,
     floor: f64,
     (added, updated): (usize, usize),
-) -> Result<f64> {
-    let process = host.process_id().to_string();
+) -> Result<()> {
     let begun = Instant::now();
     let body = json!({ "kind": "now", "yes": true });
     let _: Value = host.api().post("sync", &body).await;
-    let mut most = 0.0_f64;
     let view = loop {
-        most = most.max(Memory::of(&process).resident);
         let view: Value = host.api().get("sync/current").await;
         if view.get("ended").is_some_and(|ended| !ended.is_null()) {
             break view;
@@ -119,7 +117,7 @@ async fn row(
         let reading = view.pointer("/told/sources/0/took_ms").and_then(Value::as_f64).unwrap_or_default();
         table.add("of that, reading", "s", Some(floor), reading / 1e3);
     }
-    Ok(most)
+    Ok(())
 }
 
 /// Every hundredth person has another name for people.
