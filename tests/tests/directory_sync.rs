@@ -123,7 +123,7 @@ async fn a_directory_is_shown_synced_used_and_taken_back() {
     host.cli("sync undo --yes").await.ok();
     assert_eq!((users(&host).await, host.cli("export").await.ok()), before);
     let all = host.cli("sync now --remove --yes").await.ok();
-    assert!(all.contains("- user eve  (is in school no longer)"), "{all}");
+    assert!(all.contains("- user eve  (is not among those that school has to import any more"), "{all}");
     assert_eq!(names(&users(&host).await), ["bob", "countess", "guest", "local"]);
     ipp_client::print(&host.queue("find-me"), "countess", &document::hello()).await;
     terminal.shows_and_hears("471100", "[released]").await;

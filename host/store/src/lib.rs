@@ -37,5 +37,5 @@ pub use publishers::Publisher;
 pub use retention::{Cleaned, EventLimit, JobLimit};
 pub use secrets::SecretNumber;
 pub use setup::Setup;
-pub use sync::{People, SyncRun};
+pub use sync::{ArchivedUser, People, SyncRun};
 pub use users::Holder;

@@ -101,7 +101,9 @@ impl Store {
         for change in changes {
             carry_out(&mut write, change).await?;
         }
-        write.count("site", 1).await?;
+        if changes.iter().any(concerns_people) {
+            write.count("site", 1).await?;
+        }
         write.tell(events).await?;
         write.commit().await.map(|()| true)
     }
@@ -218,7 +220,7 @@ pub(crate) fn name<T: FromStr<Err = NameError>>(text: Option<String>) -> Result<
     text.map(|text| text.parse()).transpose().map_err(StoreError::unreadable("name"))
 }
 
-async fn carry_out(write: &mut Write, change: &Change) -> Result<(), StoreError> {
+pub(crate) async fn carry_out(write: &mut Write, change: &Change) -> Result<(), StoreError> {
     // Each statement is whole, so that what can be run is what can be read here.
     const PUT_PRINTER: &str = "INSERT INTO printer (name, spec) VALUES ($1, $2) \
                                ON CONFLICT (name) DO UPDATE SET spec = excluded.spec";
@@ -275,6 +277,25 @@ async fn carry_out(write: &mut Write, change: &Change) -> Result<(), StoreError>
         Change::RemoveReader(reader) => {
             write.run("DELETE FROM reader WHERE name = $1", &values![reader.name.as_str()]).await
         }
+    }
+}
+
+/// Whether a plan of a directory sync could be another with this change.
+fn concerns_people(change: &Change) -> bool {
+    match change {
+        Change::Config(..)
+        | Change::PutSource(_)
+        | Change::RemoveSource(_)
+        | Change::PutUser(_)
+        | Change::RemoveUser(_) => true,
+        Change::PutPrinter(_)
+        | Change::RemovePrinter(_)
+        | Change::PutQueue(_)
+        | Change::RemoveQueue(_)
+        | Change::PutDevice(_)
+        | Change::RemoveDevice(_)
+        | Change::PutReader(_)
+        | Change::RemoveReader(_) => false,
     }
 }
 

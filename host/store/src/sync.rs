@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use cardinal_domain::{
     event::EventBody,
     names::{GroupName, SourceName, UserName},
-    site::{Origin, User},
+    plan,
+    site::{Device, Origin, Queue, User},
     sync::{Change, Group},
     time::Timestamp,
 };
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Row as _, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    Store, StoreError, setup,
     sql::{Value, places, rows_at_once, values},
     users,
     writer::Write,
@@ -63,6 +64,17 @@ pub struct SyncRun {
     pub undone_by: Option<i64>,
 }
 
+/// A user who was removed by a sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedUser {
+    /// The run that removed them.
+    pub sync: i64,
+    /// When.
+    pub removed: Timestamp,
+    /// As they were.
+    pub user: User,
+}
+
 impl Store {
     /// Every user and group.
     ///
@@ -99,15 +111,21 @@ impl Store {
         events: Vec<EventBody>,
     ) -> Result<bool, StoreError> {
         let mut write = self.write_apart("carry out a sync").await?;
-        // From here on nobody else can change the database.
-        if write.count("site", 1).await? != run.as_of + 1 {
+        // From here on nobody else can change the database. Where nothing is done, other plans stay good.
+        let by = i64::from(!changes.is_empty());
+        if write.count("site", by).await? != run.as_of + by {
             return Ok(false);
         }
         let ended = Timestamp::now();
         let outcome = if changes.is_empty() { "nothing" } else { "applied" };
         let sql = "UPDATE sync_run SET outcome = $1, why = '', ended = $2, told = $3 WHERE number = $4";
         write.run(sql, &values![outcome, ended.0, told, run.number]).await?;
-        carry_out(&mut write, run.number, ended, changes).await?;
+        carry_out(&mut write, run, ended, changes).await?;
+        let renamed = self.with_renamed_groups(changes);
+        for change in &renamed {
+            setup::carry_out(&mut write, change).await?;
+        }
+        write.change_setup(&renamed);
         for (source, mark) in &run.marks {
             // Only of a source that is there still.
             let put = "INSERT INTO source_mark (source, mark) SELECT name, $2 FROM source WHERE name = $1 \
@@ -124,19 +142,53 @@ impl Store {
         write.commit().await.map(|()| true)
     }
 
-    /// Writes down what became of a run that was kept, and was not carried out.
+    /// Devices and queues that name a group which has another name by these changes, with that one.
+    fn with_renamed_groups(&self, changes: &[Change]) -> Vec<plan::Change> {
+        let renamed: BTreeMap<_, _> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::ChangeGroup { from, to, .. } if from != to => Some((from, to)),
+                _ => None,
+            })
+            .collect();
+        let setup = self.setup();
+        let now = |groups: &[GroupName]| -> Option<Vec<GroupName>> {
+            let is_one = groups.iter().any(|group| renamed.contains_key(group));
+            is_one.then(|| groups.iter().map(|group| (*renamed.get(group).unwrap_or(&group)).clone()).collect())
+        };
+        let devices = setup.devices.values().filter_map(|device| {
+            Some(plan::Change::PutDevice(Device { groups: now(&device.groups)?, ..Device::clone(device) }))
+        });
+        let queues = setup.queues.values().filter_map(|queue| {
+            Some(plan::Change::PutQueue(Queue { groups: now(&queue.groups)?, ..Queue::clone(queue) }))
+        });
+        devices.chain(queues).collect()
+    }
+
+    /// Writes down what became of a run that was kept, and was not carried out. False, and nothing is told: it was, and only
+    /// the answer was lost.
     ///
     /// # Errors
     /// The database broke.
-    pub async fn end_sync(&self, run: i64, outcome: &str, why: &str, events: Vec<EventBody>) -> Result<(), StoreError> {
+    pub async fn end_sync(
+        &self,
+        run: i64,
+        outcome: &str,
+        why: &str,
+        events: Vec<EventBody>,
+    ) -> Result<bool, StoreError> {
         let mut write = self.write("end a run of a sync").await?;
-        let sql = "UPDATE sync_run SET outcome = $1, why = $2, ended = $3 WHERE number = $4 AND outcome <> 'applied'";
-        write.run(sql, &values![outcome, why, Timestamp::now().0, run]).await?;
+        let sql = "UPDATE sync_run SET outcome = $1, why = $2, ended = $3 \
+                   WHERE number = $4 AND outcome NOT IN ('applied', 'nothing') RETURNING number";
+        if write.first(sql, &values![outcome, why, Timestamp::now().0, run]).await?.is_none() {
+            return Ok(false);
+        }
         write.tell(events).await?;
-        write.commit().await
+        write.commit().await.map(|()| true)
     }
 
-    /// Keeps a run with the plan that it came to; nothing of it is carried out. Answers its number.
+    /// Keeps a run with the plan that it came to; nothing of it is carried out. Answers its number, which the events have,
+    /// too. With `supersedes` plans that wait are good no longer: this one has seen more.
     ///
     /// # Errors
     /// The database broke.
@@ -144,11 +196,17 @@ impl Store {
         &self,
         run: &SyncRun,
         changes: &[Change],
+        supersedes: bool,
         events: Vec<EventBody>,
     ) -> Result<i64, StoreError> {
         let mut write = self.write_apart("keep the run of a sync").await?;
+        if supersedes {
+            let sql = "UPDATE sync_run SET outcome = 'stale', why = 'the sources were read again since' \
+                       WHERE outcome IN ('waits', 'planned')";
+            write.run(sql, &[]).await?;
+        }
         let number = keep(&mut write, run, changes).await?;
-        write.tell(events).await?;
+        write.tell(events.into_iter().map(|event| event.fact("sync", number.to_string())).collect()).await?;
         write.commit().await.map(|()| number)
     }
 
@@ -162,30 +220,61 @@ impl Store {
         self.all("list runs of syncs", select, &values![before, most]).await?.iter().map(read_run).collect()
     }
 
-    /// What a run did or would do.
+    /// What a run did or would do: at most so many changes, from this one on.
     ///
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
-    pub async fn sync_changes(&self, run: i64) -> Result<Vec<Change>, StoreError> {
+    pub async fn sync_changes(&self, run: i64, from: usize, most: usize) -> Result<Vec<Change>, StoreError> {
         let mut changes = Vec::new();
-        for part in 0.. {
+        let mut skip = from % IN_A_PART;
+        for part in i64::try_from(from / IN_A_PART).unwrap_or(i64::MAX).. {
+            // One at a time: all of a large plan would be in memory twice.
             let select = "SELECT changes FROM sync_part WHERE run = $1 AND part = $2";
             let Some(row) = self.all("read a sync's plan", select, &values![run, part]).await?.pop() else { break };
             let text: &str = row.try_get(0).map_err(StoreError::unreadable(PART))?;
-            changes.extend(serde_json::from_str::<Vec<Change>>(text).map_err(StoreError::unreadable(PART))?);
+            let part: Vec<Change> = serde_json::from_str(text).map_err(StoreError::unreadable(PART))?;
+            changes.extend(part.into_iter().skip(skip).take(most - changes.len()));
+            skip = 0;
+            if changes.len() >= most {
+                break;
+            }
         }
         Ok(changes)
     }
 
-    /// Forgets runs but for so many latest ones, and who was archived by them. Answers how many.
+    /// Forgets runs, but for so many latest ones of those that were carried out, with who was archived by them, and of the
+    /// rest. What can be undone outlives any number of runs that changed nothing.
     ///
     /// # Errors
     /// The database broke.
     pub async fn forget_syncs(&self, keep: i64) -> Result<usize, StoreError> {
         let mut write = self.write("forget runs of syncs").await?;
-        let sql = "DELETE FROM sync_run WHERE number <= (SELECT value FROM counter WHERE name = 'sync') - $1 RETURNING number";
-        let gone = write.all(sql, &values![keep]).await?.len();
+        let mut gone = 0;
+        for kind in ["outcome = 'applied'", "outcome <> 'applied'"] {
+            let sql = format!(
+                "DELETE FROM sync_run WHERE {kind} AND number NOT IN \
+                 (SELECT number FROM sync_run WHERE {kind} ORDER BY number DESC LIMIT $1) RETURNING number"
+            );
+            gone += write.all(sql, &values![keep]).await?.len();
+        }
         write.commit().await.map(|()| gone)
+    }
+
+    /// Who was removed by syncs, the latest first: at most so many, by their names then, with the run and the time.
+    ///
+    /// # Errors
+    /// The database broke, or holds a row that cannot be read.
+    pub async fn archived_users(&self, most: i64) -> Result<Vec<ArchivedUser>, StoreError> {
+        let select = "SELECT run, at, spec FROM archived_user ORDER BY run DESC, name LIMIT $1";
+        let bad = || StoreError::unreadable("archived user");
+        let read = |row: &AnyRow| {
+            Ok(ArchivedUser {
+                sync: row.try_get(0).map_err(bad())?,
+                removed: Timestamp(row.try_get(1).map_err(bad())?),
+                user: serde_json::from_str(row.try_get(2).map_err(bad())?).map_err(StoreError::unreadable(PART))?,
+            })
+        };
+        self.all("list archived users", select, &values![most]).await?.iter().map(read).collect()
     }
 }
 
@@ -237,11 +326,11 @@ async fn keep(write: &mut Write, run: &SyncRun, changes: &[Change]) -> Result<i6
 }
 
 /// In the order of a plan; of each kind everything at once.
-async fn carry_out(write: &mut Write, run: i64, at: Timestamp, changes: &[Change]) -> Result<(), StoreError> {
+async fn carry_out(write: &mut Write, run: &SyncRun, at: Timestamp, changes: &[Change]) -> Result<(), StoreError> {
     let mut removed = Vec::new();
     let mut renamed = Vec::new();
     let mut freed = Vec::new();
-    let mut put = Vec::new();
+    let (mut put, mut added) = (Vec::new(), Vec::new());
     let mut groups_gone = Vec::new();
     let mut groups_changed = Vec::new();
     let mut groups = Vec::new();
@@ -254,7 +343,10 @@ async fn carry_out(write: &mut Write, run: i64, at: Timestamp, changes: &[Change
                 freed.push(&after.name);
                 put.push(&**after);
             }
-            Change::AddUser { user, .. } => put.push(&**user),
+            Change::AddUser { user, .. } => {
+                added.push(&user.name);
+                put.push(&**user);
+            }
             Change::RemoveGroup { group, .. } => groups_gone.push(&group.name),
             Change::ChangeGroup { from, to, origin, .. } => groups_changed.push((from, to, origin)),
             Change::AddGroup { group, .. } => {
@@ -267,8 +359,13 @@ async fn carry_out(write: &mut Write, run: i64, at: Timestamp, changes: &[Change
             }
         }
     }
-    archive(write, run, at, &removed).await?;
-    rename(write, &renamed).await?;
+    archive(write, run.number, at, &removed).await?;
+    // Who comes back by an undo has their jobs still; whoever else has the name from now on does not get them.
+    let is_undo = run.undoes.is_some();
+    if !is_undo {
+        users::orphan_jobs(write, &added).await?;
+    }
+    rename(write, &renamed, is_undo).await?;
     // Cards move between users in one plan, so all are freed before any is given.
     users::free_cards(write, &freed).await?;
     users::put(write, &put).await?;
@@ -295,16 +392,32 @@ async fn archive(write: &mut Write, run: i64, at: Timestamp, users: &[&User]) ->
 
 /// Gives users other names; cards, memberships and jobs go along. By way of names that nobody can have: they may go round in
 /// a circle.
-async fn rename(write: &mut Write, renamed: &[(&UserName, &UserName)]) -> Result<(), StoreError> {
-    let between = |at: usize| format!("/{at}");
-    let sql = "UPDATE users SET name = $1 WHERE name = $2";
-    for (at, (from, _)) in renamed.iter().enumerate() {
-        write.run(sql, &values![between(at), from.as_str()]).await?;
-        write.run("UPDATE job SET user_name = $1 WHERE user_name = $2", &values![between(at), from.as_str()]).await?;
+async fn rename(write: &mut Write, renamed: &[(&UserName, &UserName)], is_undo: bool) -> Result<(), StoreError> {
+    let between: Vec<_> = (0..renamed.len()).map(|at| format!("/{at}")).collect();
+    let targets: Vec<_> = renamed.iter().map(|(_, to)| *to).collect();
+    let away: Vec<_> =
+        renamed.iter().zip(&between).map(|((from, _), between)| (from.as_str(), between.as_str())).collect();
+    change_names(write, &away).await?;
+    if !is_undo {
+        // Nobody has these names now, so that the jobs are of users who were removed.
+        users::orphan_jobs(write, &targets).await?;
     }
-    for (at, (_, to)) in renamed.iter().enumerate() {
-        write.run(sql, &values![to.as_str(), between(at)]).await?;
-        write.run("UPDATE job SET user_name = $1 WHERE user_name = $2", &values![to.as_str(), between(at)]).await?;
+    let back: Vec<_> = between.iter().zip(&targets).map(|(between, to)| (between.as_str(), to.as_str())).collect();
+    change_names(write, &back).await?;
+    users::adopt_jobs(write, &targets).await
+}
+
+async fn change_names(write: &mut Write, renamed: &[(&str, &str)]) -> Result<(), StoreError> {
+    for renamed in renamed.chunks(rows_at_once(2)) {
+        let names: Vec<_> = renamed.iter().flat_map(|(from, to)| values![*from, *to]).collect();
+        let rows = places(write.place(), renamed.len(), 2);
+        for (table, column) in [("users", "name"), ("job", "user_name"), ("job", "signed_in")] {
+            let sql = format!(
+                "UPDATE {table} SET {column} = renamed.column2 FROM (VALUES {rows}) AS renamed \
+                 WHERE {table}.{column} = renamed.column1"
+            );
+            write.run(sql, &names).await?;
+        }
     }
     Ok(())
 }

@@ -197,12 +197,33 @@ pub(crate) async fn put(write: &mut Write, users: &[&User]) -> Result<(), StoreE
         );
         write.run(sql, &columns).await?;
         give_cards(write, users).await?;
-        // Jobs that came before their owner did, or are just coming.
-        let names: Vec<_> = users.iter().map(|user| Value::from(user.name.as_str())).collect();
+        adopt_jobs(write, &users.iter().map(|user| &user.name).collect::<Vec<_>>()).await?;
+    }
+    Ok(())
+}
+
+/// Gives users their jobs that came before they did, or are just coming.
+pub(crate) async fn adopt_jobs(write: &mut Write, users: &[&UserName]) -> Result<(), StoreError> {
+    for users in users.chunks(rows_at_once(1)) {
+        let names: Vec<_> = users.iter().map(|user| Value::from(user.as_str())).collect();
         let sql = format!(
             "UPDATE job SET user_name = owner_name, \
              reason = CASE WHEN state = 'held' THEN 'waits for its owner''s card' ELSE reason END \
              WHERE user_name IS NULL AND state IN ('receiving', 'held') AND owner_name IN {}",
+            places(write.place(), 1, names.len())
+        );
+        write.run(sql, &names).await?;
+    }
+    Ok(())
+}
+
+/// Takes the open jobs of these names, whose users were removed, from whoever has the name next.
+pub(crate) async fn orphan_jobs(write: &mut Write, names: &[&UserName]) -> Result<(), StoreError> {
+    for names in names.chunks(rows_at_once(1)) {
+        let names: Vec<_> = names.iter().map(|name| Value::from(name.as_str())).collect();
+        let sql = format!(
+            "UPDATE job SET user_name = NULL, owner_name = NULL, signed_in = NULL, reason = 'its owner was removed' \
+             WHERE state IN ('receiving', 'held') AND user_name IN {}",
             places(write.place(), 1, names.len())
         );
         write.run(sql, &names).await?;

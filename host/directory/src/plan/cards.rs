@@ -1,6 +1,8 @@
 //! Who gets which card. A card belongs to one user: where two claim it, whoever has it keeps it, and where nobody has it,
 //! nobody gets it.
 
+use std::collections::{HashMap, VecDeque};
+
 use cardinal_domain::{card::CardNumber, names::UserName, site::User, sync::Conflict};
 
 use super::{
@@ -91,28 +93,43 @@ fn claim<'a>(user: &'a WantedUser<'_>, old: Option<&'a User>, options: &Options)
 }
 
 /// Goes on until each card has one owner: whoever is denied a card has the one from before, which another may claim.
-fn settle(claims: &mut [Claim<'_>], conflicts: &mut Vec<Conflict>) {
-    loop {
-        let mut claimed = Vec::with_capacity(claims.len());
-        for (at, claim) in claims.iter().enumerate() {
-            claimed.extend(claim.gets.iter().enumerate().filter_map(|(slot, card)| Some(((*card)?, at, slot))));
+fn settle<'a>(claims: &mut [Claim<'a>], conflicts: &mut Vec<Conflict>) {
+    let mut claimed = Vec::with_capacity(claims.len());
+    for (at, claim) in claims.iter().enumerate() {
+        claimed.extend(claim.gets.iter().enumerate().filter_map(|(slot, card)| Some(((*card)?, at, slot))));
+    }
+    claimed.sort_unstable();
+    let twice = claimed.chunk_by(|(a, ..), (b, ..)| a == b).filter(|by| by.len() > 1);
+    let mut open: VecDeque<_> = twice.filter_map(|by| by.first()).map(|(card, ..)| *card).collect();
+    // Who was given a card after it was looked who claims which.
+    let mut later: HashMap<&CardNumber, Vec<(usize, usize)>> = HashMap::new();
+    while let Some(card) = open.pop_front() {
+        let from = claimed.partition_point(|(other, ..)| *other < card);
+        let first =
+            claimed.iter().skip(from).take_while(|(other, ..)| *other == card).map(|(_, at, slot)| (*at, *slot));
+        let mut by: Vec<_> = first.chain(later.get(card).into_iter().flatten().copied()).collect();
+        by.sort_unstable();
+        by.dedup();
+        by.retain(|(at, slot)| claims.get(*at).is_some_and(|claim| claim.gets.get(*slot) == Some(&Some(card))));
+        if by.len() < 2 {
+            continue;
         }
-        claimed.sort_unstable();
-        let mut is_settled = true;
-        for by in claimed.chunk_by(|(a, ..), (b, ..)| a == b).filter(|by| by.len() > 1) {
-            decide(claims, by, conflicts);
-            is_settled = false;
-        }
-        if is_settled {
-            return;
+        for (card, at, slot) in decide(claims, card, &by, conflicts) {
+            later.entry(card).or_default().push((at, slot));
+            open.push_back(card);
         }
     }
 }
 
-fn decide<'a>(claims: &mut [Claim<'a>], by: &[(&'a CardNumber, usize, usize)], conflicts: &mut Vec<Conflict>) {
-    let Some((card, ..)) = by.first().copied() else { return };
+/// Who of those that claim a card has it. Gives the cards that others have instead.
+fn decide<'a>(
+    claims: &mut [Claim<'a>],
+    card: &'a CardNumber,
+    by: &[(usize, usize)],
+    conflicts: &mut Vec<Conflict>,
+) -> Vec<(&'a CardNumber, usize, usize)> {
     let (mut said, mut weak, mut firm) = (Vec::new(), Vec::new(), Vec::new());
-    for (_, at, slot) in by {
+    for (at, slot) in by {
         let Some(claim) = claims.get(*at) else { continue };
         let at_slot = |flags: &[bool; 2]| flags.get(*slot).copied().unwrap_or_default();
         let had = claim.has.contains(&Some(card));
@@ -127,9 +144,9 @@ fn decide<'a>(claims: &mut [Claim<'a>], by: &[(&'a CardNumber, usize, usize)], c
         for (at, slot) in weak {
             set(claims, at, slot, None);
         }
-        return;
+        return Vec::new();
     }
-    let mut names: Vec<_> = by.iter().filter_map(|(_, at, _)| Some(claims.get(*at)?.name.as_str())).collect();
+    let mut names: Vec<_> = by.iter().filter_map(|(at, _)| Some(claims.get(*at)?.name.as_str())).collect();
     names.sort_unstable();
     names.dedup();
     let keeps = firm.first().or(weak.first()).map(|(at, _)| *at);
@@ -143,9 +160,10 @@ fn decide<'a>(claims: &mut [Claim<'a>], by: &[(&'a CardNumber, usize, usize)], c
             keeper.map_or_else(|| "neither gets it".to_owned(), |name| format!("{name} has it and keeps it"))
         ),
     });
+    let mut instead = Vec::new();
     for (at, slot, _) in said {
         if Some(at) != keeps {
-            deny(claims, at, slot, card);
+            instead.extend(deny(claims, at, slot, card).map(|card| (card, at, slot)));
         }
     }
     // Two on record cannot have one card; a keeper in two places keeps it in the first.
@@ -157,17 +175,20 @@ fn decide<'a>(claims: &mut [Claim<'a>], by: &[(&'a CardNumber, usize, usize)], c
             set(claims, at, slot, None);
         }
     }
+    instead
 }
 
 /// What was denied stays as it was before; or nothing, where that is the same card, or the other place has it by now.
-fn deny<'a>(claims: &mut [Claim<'a>], at: usize, slot: usize, card: &'a CardNumber) {
-    let Some(claim) = claims.get_mut(at) else { return };
+fn deny<'a>(claims: &mut [Claim<'a>], at: usize, slot: usize, card: &'a CardNumber) -> Option<&'a CardNumber> {
+    let claim = claims.get_mut(at)?;
     let before = claim.has.get(slot).copied().flatten().filter(|before| *before != card);
     let elsewhere = claim.gets.iter().enumerate().any(|(other, gets)| other != slot && *gets == before);
+    let before = before.filter(|_| !elsewhere);
     if let Some(is_said) = claim.is_said.get_mut(slot) {
         *is_said = false;
     }
-    set(claims, at, slot, before.filter(|_| !elsewhere));
+    set(claims, at, slot, before);
+    before
 }
 
 fn set<'a>(claims: &mut [Claim<'a>], at: usize, slot: usize, card: Option<&'a CardNumber>) {

@@ -45,6 +45,8 @@ pub(super) fn groups(
     let by_key: HashMap<_, _> = record.groups.iter().map(|group| (&group.origin, group)).collect();
     let by_name: HashMap<_, _> = record.groups.iter().map(|group| (&group.name, group)).collect();
     let gone: HashSet<_> = matched.gone.iter().filter_map(|at| Some(&record.users.get(*at)?.name)).collect();
+    let left_alone = wanted.users.iter().zip(&matched.fates).filter(|(_, fate)| **fate == Fate::Left);
+    let in_doubt: HashSet<_> = left_alone.map(|(user, _)| &user.name).chain(&wanted.doubtful).collect();
     let mut known = HashSet::new();
     let mut changes = Vec::new();
     for (name, group) in &all {
@@ -58,7 +60,7 @@ pub(super) fn groups(
             let added = Group {
                 name: name.clone(),
                 origin: group.origin.clone(),
-                members: group.members.iter().map(|member| UserName::clone(member)).collect(),
+                members: group.members.iter().copied().cloned().collect(),
             };
             changes.push(Change::AddGroup { group: added, why: format!("new in {}", group.place) });
             continue;
@@ -80,12 +82,14 @@ pub(super) fn groups(
         let mut had: Vec<_> = old.members.iter().map(|member| *renamed.get(member).unwrap_or(&member)).collect();
         had.sort_unstable();
         let is_new = |member: &&&UserName| had.binary_search(member).is_err();
-        let joined: Vec<_> = group.members.iter().filter(is_new).map(|member| UserName::clone(member)).collect();
-        let is_out = |member: &&&UserName| match group.is_partial {
-            true => gone.contains(**member),
-            false => group.members.binary_search(member).is_err(),
+        let joined: Vec<_> = group.members.iter().filter(is_new).copied().cloned().collect();
+        // What is in doubt stays as it is.
+        let stays = |member: &UserName| {
+            let is_member = group.members.binary_search_by(|other| (*other).cmp(member)).is_ok();
+            group.is_partial || in_doubt.contains(member) || is_member
         };
-        let left: Vec<_> = had.iter().filter(is_out).map(|member| UserName::clone(member)).collect();
+        let is_out = |member: &&&UserName| gone.contains(**member) || !stays(member);
+        let left: Vec<_> = had.iter().filter(is_out).copied().cloned().collect();
         if !left.is_empty() || !joined.is_empty() {
             changes.push(Change::Members {
                 group: name.clone(),
@@ -97,16 +101,22 @@ pub(super) fn groups(
     }
     let sources = said.sources();
     let may_remove = options.remove && wanted.is_whole;
-    // Also entries whose name cannot be used: the group is there.
-    let seen: HashSet<_> = said
+    // Entries whose name cannot be used: the group is there. Any other one has its name in `all`, or another's.
+    let nameless: HashSet<_> = said
         .snapshots
         .iter()
-        .flat_map(|of| of.groups.iter().map(|group| (of.source.as_str(), group.key.as_str())))
+        .flat_map(|of| of.groups.iter().map(|group| (of.source.as_str(), group)))
+        .filter(|(_, group)| GroupName::new(&group.name).is_err())
+        .map(|(source, group)| (source, group.key.as_str()))
         .collect();
     for group in record.groups.iter().filter(|group| !known.contains(&group.name)) {
-        let is_seen = seen.contains(&(group.origin.source.as_str(), group.origin.key.as_str()));
-        if may_remove && !is_seen && sources.contains(&group.origin.source) {
-            let why = format!("is in {} no longer", group.origin.source);
+        let is_nameless = nameless.contains(&(group.origin.source.as_str(), group.origin.key.as_str()));
+        if may_remove && !is_nameless {
+            let why = if sources.contains(&group.origin.source) {
+                format!("is in {} no longer", group.origin.source)
+            } else {
+                format!("the site has no source {} any more", group.origin.source)
+            };
             // As it is when its turn comes: renames are carried out before.
             let now = |member: &UserName| (*renamed.get(member).unwrap_or(&member)).clone();
             let mut members: Vec<_> = group.members.iter().map(now).collect();

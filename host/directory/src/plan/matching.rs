@@ -106,35 +106,28 @@ fn by_name_alone(
     conflicts: &mut Vec<Conflict>,
 ) -> Fate {
     let Some(on_record) = record.get(at) else { return Fate::New };
+    let mut leave = |message: String| {
+        conflicts.push(Conflict { about: format!("user {}", on_record.name), message });
+        Fate::Left
+    };
+    let place = user.place();
     match &on_record.origin {
         None if options.take_over => Fate::Is(at, Link::TakenOver),
-        None => {
-            conflicts.push(Conflict {
-                about: format!("user {}", on_record.name),
-                message: format!(
-                    "was made here, and {} has the same name; set user-source.take-over-local-users to Y where they are one \
-                     and the same person, or change one of the names",
-                    user.place()
-                ),
-            });
-            Fate::Left
-        }
-        Some(origin) if origin.source == *user.source => {
-            // Its entry was read, and cannot be used: it may be renamed, or be somebody else's name by now.
-            if wanted.seen.contains(&(origin.source.as_str(), origin.key.as_str())) {
-                conflicts.push(Conflict {
-                    about: format!("user {}", on_record.name),
-                    message: format!(
-                        "{} has this name, and the entry that had it so far is there, too, under a name that cannot be used; \
-                         nothing is done about both until it can",
-                        user.place()
-                    ),
-                });
-                Fate::Left
-            } else {
-                Fate::Is(at, Link::Recreated)
-            }
-        }
+        None => leave(format!(
+            "was made here, and {place} has the same name; set user-source.take-over-local-users to Y where they are one \
+             and the same person, or change one of the names"
+        )),
+        // Its entry was read, and cannot be used: it may be renamed, or be somebody else's name by now.
+        Some(origin) if wanted.seen.contains(&(origin.source.as_str(), origin.key.as_str())) => leave(format!(
+            "{place} has this name, and the entry that had it so far is there, too, under a name that cannot be used; \
+             nothing is done about both until it can"
+        )),
+        // Whose entry was not looked at may be there still.
+        Some(_) if !wanted.is_whole => leave(format!(
+            "{place} has this name, too; whether the entry that had it so far is there still is known once everything is \
+             read: run `cardinal sync now`"
+        )),
+        Some(origin) if origin.source == *user.source => Fate::Is(at, Link::Recreated),
         // Also of a source that the site has no more: its users belong to whoever has them now.
         Some(_) => Fate::Is(at, Link::OtherSource),
     }

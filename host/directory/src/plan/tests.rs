@@ -443,3 +443,138 @@ proptest! {
         }
     }
 }
+
+/// Two sources, the secondary one of people with the same names.
+fn staff(people: &[(&str, &str, &str)], groups: Vec<snapshot::Group>) -> Snapshot {
+    let people = people.iter().map(|(key, name, card)| person(key, name, card)).collect();
+    snapshot("staff", people, groups)
+}
+
+#[test]
+fn who_was_not_looked_at_is_nobody_elses() {
+    let world = synced(&[("1", "ada", "11")]);
+    // A stranger of her name is new, and whether she is there still was not asked.
+    let changes = Snapshot { scope: Scope::Changes, ..school(&[("9", "ada", "99")]) };
+    let plan = planned(&world, &[changes], &options());
+    assert!(plan.changes.is_empty() && told(&plan).contains("run `cardinal sync now`"), "{plan:?}");
+    // The primary source tells of those who changed alone: what the secondary one says of others is not the whole word.
+    let nobody = Snapshot { scope: Scope::Changes, ..school(&[]) };
+    let plan = planned(&world, &[nobody, staff(&[("x", "ada", "77")], Vec::new())], &options());
+    assert!(plan.changes.is_empty(), "{plan:?}");
+}
+
+#[test]
+fn an_entry_without_a_name_keeps_its_user_from_the_secondary_source() {
+    let world = synced(&[("1", "ada", "11")]);
+    let plan = planned(&world, &[school(&[("1", "", "11")]), staff(&[("x", "ada", "77")], Vec::new())], &options());
+    assert!(plan.changes.is_empty() && told(&plan).contains("under a name that cannot be used"), "{plan:?}");
+}
+
+#[test]
+fn whoever_is_in_doubt_stays_in_their_groups() {
+    let both =
+        |primary: &[(&str, &str, &str)]| [school(primary), staff(&[("x", "ada", "")], vec![group("teachers", &["x"])])];
+    let world = World::default();
+    let world = world.apply(&planned(&world, &both(&[("1", "ada", "11")]), &options()));
+    assert_eq!(world.groups[0].members.len(), 1);
+    let plan = planned(&world, &both(&[("1", "ada", "11"), ("2", "ada", "")]), &options());
+    assert!(plan.changes.is_empty(), "{plan:?}");
+}
+
+#[test]
+fn no_group_stays_behind() {
+    let people = || vec![person("1", "ada", "")];
+    let named = |key: &str, name: &str| snapshot::Group { key: key.into(), ..group(name, &["1"]) };
+    let world = World::default();
+    let two = snapshot("school", people(), vec![named("k1", "staff"), named("k2", "workers")]);
+    let world = world.apply(&planned(&world, &[two], &options()));
+    // One takes the name of the other: they are one group, and the old name is nobody's.
+    let merged = || snapshot("school", people(), vec![named("k1", "staff"), named("k2", "Staff")]);
+    let after = world.apply(&planned(&world, &[merged()], &options()));
+    assert_eq!(after.groups.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), ["staff"]);
+    // Groups of a source that the site has no more.
+    let plan = planned(&world, &[snapshot("other", people(), vec![named("k9", "guests")])], &options());
+    assert_eq!(plan.changes.iter().filter(|change| matches!(change, Change::RemoveGroup { .. })).count(), 2);
+    // One whose name cannot be read is there.
+    let nameless = snapshot("school", people(), vec![named("k1", "staff"), named("k2", "")]);
+    assert!(planned(&world, &[nameless], &options()).changes.is_empty());
+}
+
+#[test]
+fn config_keys_say_what_is_done() {
+    let with = |keys: &[(&str, &str)], remove| {
+        let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Options::of(&keys, remove)
+    };
+    let card = |keys: &[(&str, &str)], text: &str| {
+        let plan = planned(&World::default(), &[school(&[("1", "ada", text)])], &with(keys, false));
+        let Change::AddUser { user, .. } = &plan.changes[0] else { panic!("{plan:?}") };
+        (user.card.as_ref().map(|card| card.reveal().to_owned()), plan.conflicts.len())
+    };
+    let regex = ("user-source.card-no-regex", "^card:([0-9]+)$");
+    assert_eq!(card(&[regex], "card:4711"), (Some("4711".into()), 0));
+    assert_eq!(card(&[regex], "4711"), (None, 1));
+    let mut second = school(&[("1", "ada", "")]);
+    second.people[0].second_card = "x-12".into();
+    let plan = planned(&World::default(), &[second], &with(&[("user-source.second-card-no-regex", "x-(.*)")], false));
+    assert!(matches!(&plan.changes[0], Change::AddUser { user, .. } if user.second_card.is_some()), "{plan:?}");
+
+    let world = synced(&[("1", "ada", "11")]);
+    let mut other = school(&[("1", "ada", "22")]);
+    other.people[0].full_name = "Ada".into();
+    let fields = |keys: &[(&str, &str)]| {
+        let plan = planned(&world, &[other.clone()], &with(keys, false));
+        let update = |change: &Change| match change {
+            Change::UpdateUser { after, .. } => {
+                (after.full_name.clone(), after.card.as_ref().unwrap().reveal().to_owned())
+            }
+            other => panic!("{other:?}"),
+        };
+        plan.changes.first().map(update)
+    };
+    let (no_details, no_cards) =
+        (("user-source.update-user-details", "N"), ("user-source.update-user-details-card-id", "N"));
+    assert_eq!(fields(&[]), Some(("Ada".into(), "22".into())));
+    assert_eq!(fields(&[no_details]), Some((String::new(), "22".into())));
+    assert_eq!(fields(&[no_cards]), Some(("Ada".into(), "11".into())));
+    assert_eq!(fields(&[no_details, no_cards]), None);
+    let blank =
+        planned(&world, &[school(&[("1", "ada", "")])], &with(&[("user-source.clear-blank-cards", "Y")], false));
+    assert!(matches!(&blank.changes[0], Change::UpdateUser { after, .. } if after.card.is_none()), "{blank:?}");
+    let night = Options::nightly(&[("user-source.import-new-users".to_owned(), "N".to_owned())].into());
+    assert!(planned(&World::default(), &[school(&[("1", "ada", "")])], &night).changes.is_empty());
+    let local = World { users: vec![User::new(UserName::new("ada").unwrap())], ..World::default() };
+    assert!(planned(&local, &[school(&[("1", "ada", "")])], &with(&[], false)).changes.is_empty());
+    let taken = with(&[("user-source.take-over-local-users", "Y")], false);
+    assert_eq!(kinds(&planned(&local, &[school(&[("1", "ada", "")])], &taken)), ["update"]);
+
+    let members: Vec<_> = (0..40).map(|at| (at.to_string(), format!("u{at}"))).collect();
+    let people = || members.iter().map(|(key, name)| person(key, name, "")).collect::<Vec<_>>();
+    let keys: Vec<_> = members.iter().map(|(key, _)| key.as_str()).collect();
+    let world = World::default();
+    let world = world.apply(&planned(&world, &[snapshot("school", people(), vec![group("all", &keys)])], &options()));
+    let fewer = [snapshot("school", people(), vec![group("all", &keys[..20])])];
+    let held = planned(&world, &fewer, &options()).held;
+    assert_eq!(held.iter().map(|held| (held.what, held.count)).collect::<Vec<_>>(), [(Threshold::LostMemberships, 20)]);
+    let more = with(&[("user-source.limit.lost-memberships-percent", "60")], true);
+    assert!(planned(&world, &fewer, &more).held.is_empty());
+}
+
+#[test]
+fn a_chain_of_denied_cards_is_settled_at_once() {
+    // Each is given the card of the next, and the last one's field is no card: nobody gets another one.
+    let many = 30_000;
+    let text = |at: usize| format!("7{at:05}");
+    let before: Vec<_> = (0..many).map(|at| (format!("{at}"), format!("u{at:05}"), text(at))).collect();
+    let after = before
+        .iter()
+        .enumerate()
+        .map(|(at, (key, name, _))| person(key, name, &if at + 1 == many { "@".to_owned() } else { text(at + 1) }));
+    let world = World::default();
+    let people = before.iter().map(|(key, name, card)| person(key, name, card)).collect();
+    let world = world.apply(&planned(&world, &[snapshot("school", people, Vec::new())], &options()));
+    let begun = std::time::Instant::now();
+    let plan = planned(&world, &[snapshot("school", after.collect(), Vec::new())], &options());
+    assert!(plan.changes.is_empty(), "{} changes", plan.changes.len());
+    assert!(begun.elapsed().as_secs() < 20, "it grows with the square");
+}

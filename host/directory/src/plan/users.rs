@@ -41,7 +41,10 @@ pub(super) fn users(
     let gone = matched.gone.iter().filter_map(|at| record.get(*at));
     changes.extend(gone.map(|user| {
         let source = user.origin.as_ref().map(|origin| origin.source.as_str()).unwrap_or_default();
-        Change::RemoveUser { user: Box::new(user.clone()), why: format!("is in {source} no longer") }
+        Change::RemoveUser {
+            user: Box::new(user.clone()),
+            why: format!("is not among those that {source} has to import any more: gone, disabled, or not selected"),
+        }
     }));
     changes
 }

@@ -77,9 +77,8 @@ pub(super) async fn changes(
     Path(number): Path<i64>,
     Query(query): Query<ChangeQuery>,
 ) -> Result<Json<Vec<Shown>>, ApiError> {
-    let changes = host.services.store.sync_changes(number).await?;
-    let some = changes.iter().skip(query.from).take(query.limit.unwrap_or(100));
-    Ok(Json(some.map(cardinal_domain::sync::Change::shown).collect()))
+    let changes = host.services.store.sync_changes(number, query.from, query.limit.unwrap_or(100)).await?;
+    Ok(Json(changes.iter().map(cardinal_domain::sync::Change::shown).collect()))
 }
 
 /// Carries out a plan that waits.

@@ -136,7 +136,14 @@ impl Syncs {
     /// # Errors
     /// It does not wait, has another digest, or users have changed since it was made.
     pub async fn approve(&self, host: &Host, number: i64, digest: &str) -> Result<SyncView, SyncError> {
-        run::approve(host, number, digest).await
+        let approved = run::approve(host, number, digest).await;
+        let current = lock(&self.0).clone();
+        if let Ok(view) = &approved
+            && let Some(current) = current.filter(|current| current.view().number == Some(number))
+        {
+            current.change(|current| *current = view.clone());
+        }
+        approved
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cardinal_domain::config_keys::{is_on, value};
+use cardinal_domain::{
+    config_keys::{is_on, value},
+    event::{EventBody, EventKind},
+    names::TraceId,
+};
 use jiff::{Timestamp, ToSpan as _, Zoned, civil::Time, tz::TimeZone};
 
 use super::{Kind, SyncBody};
@@ -27,7 +31,8 @@ pub async fn run(host: Arc<Host>) {
         }
         let body = SyncBody { kind: Kind::Nightly, remove: false, yes: true };
         if let Err(error) = host.syncs.start(&host, &body) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the nightly sync did not begin");
+            let message = format!("the nightly sync did not begin: {error}");
+            host.services.tell(EventBody::new(TraceId::new(), EventKind::SyncFailed, message)).await;
         }
     }
 }

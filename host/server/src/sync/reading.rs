@@ -41,7 +41,7 @@ const KEPT: [&str; 8] = [
     "LD_PRELOAD",
     "KRB5CCNAME",
     "KRB5_CONFIG",
-    "KRB5_KTNAME",
+    "KRB5_CLIENT_KTNAME",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
 ];
@@ -141,7 +141,7 @@ async fn answer(
             // All of them or none.
             Said::Read { counts, rest } => {
                 let is_whole = counts == (people.len(), groups.len());
-                return Ok(is_whole.then(|| Ok(Snapshot { people, groups, ..*rest })));
+                return Ok(is_whole.then_some(Ok(Snapshot { people, groups, ..*rest })));
             }
             Said::Failed(why) => return Ok(Some(Err(why))),
         }

@@ -1,26 +1,27 @@
 //! One sync from its beginning to its end.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use cardinal_directory::{
-    Locals, Mark, Progress, Snapshot,
+    Locals, Mark, Progress, Scope, Snapshot,
     plan::{Options, Record, Said, changed_since, digest, plan, reverse},
 };
 use cardinal_domain::{
     event::{EventBody, EventKind},
-    names::{SourceName, TraceId, UserName},
+    names::{GroupName, SourceName, TraceId, UserName},
     password::PinDigest,
-    site::{Source, SourceKind},
-    sync::{Change, Plan},
+    site::Source,
+    sync::{Change, Conflict, Group, Plan},
     time::Timestamp,
 };
-use cardinal_store::{People, SyncRun};
+use cardinal_store::{People, Setup, SyncRun};
 use ring::hmac;
+use tokio::runtime::Handle;
 
 use super::{
     Current, Kind, Outcome, SourceRead, SyncBody, SyncError, SyncView, Told, lock,
@@ -43,6 +44,10 @@ struct Planned {
     as_of: i64,
     marks: BTreeMap<SourceName, String>,
     undoes: Option<i64>,
+    /// Nobody on record came from a source.
+    is_first: bool,
+    /// All sources were read whole.
+    is_whole: bool,
 }
 
 /// Runs a sync to its end, and tells of it. Whatever happens, it has an end: one that had none would be in the way of all
@@ -51,6 +56,9 @@ pub(super) async fn run(host: Arc<Host>, current: Arc<Current>, body: SyncBody) 
     let work = tokio::spawn(work(Arc::clone(&host), Arc::clone(&current), body));
     let failed = match work.await {
         Ok(Ok(())) => None,
+        Ok(Err(error)) if current.view().outcome == Outcome::Working => {
+            Some(format!("whether it was carried out is not known, see `cardinal sync list`: {error:#}"))
+        }
         Ok(Err(error)) => Some(format!("the run could not be kept, and nothing was changed: {error:#}")),
         Err(_) => Some("it failed in the host, and nothing was changed; please report this, with the log".to_owned()),
     };
@@ -66,24 +74,29 @@ async fn work(host: Arc<Host>, current: Arc<Current>, body: SyncBody) -> Result<
     let services = &host.services;
     services.tell(EventBody::new(trace, EventKind::SyncStarted, format!("a sync began ({})", body.kind))).await;
     let planned = current.call_off.run_until_cancelled(planned(services, &current, &body, trace)).await;
+    current.change(|view| view.outcome = Outcome::Working);
     let (outcome, why, planned) = match planned {
         None => (Outcome::CalledOff, "it was called off".to_owned(), None),
         Some(Err(error)) => (Outcome::Failed, format!("{error:#}"), None),
         Some(Ok(planned)) => {
-            let (outcome, why) = outcome(&body, &planned.plan);
+            let (outcome, why) = outcome(&body, &planned);
             (outcome, why, Some(planned))
         }
     };
-    finish(services, &current, &body, trace, (outcome, why), planned).await
+    finish(&host, &current, &body, trace, (outcome, why), planned).await
 }
 
 /// What becomes of a plan by itself.
-fn outcome(body: &SyncBody, plan: &Plan) -> (Outcome, String) {
+fn outcome(body: &SyncBody, planned: &Planned) -> (Outcome, String) {
+    let plan = &planned.plan;
     let held: Vec<_> = plan.held.iter().map(ToString::to_string).collect();
     match body.kind {
         _ if plan.changes.is_empty() && body.kind != Kind::Undo => (Outcome::Nothing, String::new()),
         Kind::Test => (Outcome::Planned, String::new()),
         _ if !held.is_empty() => (Outcome::Waits, format!("waits for approval: {}", held.join("; "))),
+        Kind::Nightly if planned.is_first => {
+            (Outcome::Waits, "waits for approval: it would be the first import, which nobody has looked at".to_owned())
+        }
         _ if !body.yes => (Outcome::Waits, "waits for approval".to_owned()),
         _ => (Outcome::Applied, String::new()),
     }
@@ -98,19 +111,74 @@ async fn planned(services: &Services, current: &Current, body: &SyncBody, trace:
     let mut sources: Vec<_> = setup.sources.values().collect();
     sources.sort_by_key(|source| source.rank);
     // The store is read while the directories answer.
-    let (read, people) =
-        tokio::join!(read_all(services, current, body, &sources, &setup.config, trace), services.store.people());
-    let (snapshots, people) = (read?, people?);
+    let store = services.store.clone();
+    let people = tokio::spawn(async move { store.people().await });
+    let options_digest = options_digest(&setup.config);
+    let snapshots = read_all(services, current, body, &sources, &setup.config, &options_digest, trace).await?;
+    let people = people.await.context("reading the store failed in the host; please report this")??;
     let options = match body.kind {
         Kind::Nightly | Kind::Changes => Options::nightly(&setup.config),
-        _ => Options::of(&setup.config, body.remove),
+        // A test shows also who would be removed if that were asked for.
+        Kind::Test => Options::of(&setup.config, true),
+        Kind::Now | Kind::Undo => Options::of(&setup.config, body.remove),
     };
-    let marks = snapshots.iter().filter_map(|of| Some((of.source.clone(), of.mark.as_ref()?.0.clone()))).collect();
+    let marks: BTreeMap<_, _> = snapshots
+        .iter()
+        .filter_map(|of| Some((of.source.clone(), format!("{options_digest} {}", of.mark.as_ref()?.0))))
+        .collect();
     let key = services.memory.key_for("cardinal: the digests of users' PINs")?;
     let as_of = people.as_of;
-    let planning = tokio::task::spawn_blocking(move || plan_of(&people, &snapshots, &options, &key));
+    let is_first = people.users.iter().all(|user| user.origin.is_none());
+    let is_whole = snapshots.iter().all(|snapshot| snapshot.scope == Scope::Whole);
+    let adds = options.add;
+    let planning = tokio::task::spawn_blocking(move || {
+        let mut plan = plan_of(&people, &snapshots, &options, &key);
+        plan.conflicts.extend(unknown_groups(&setup, &groups_after(&people.groups, &plan)));
+        // To give back so much takes time, for which nobody has to wait.
+        Handle::current().spawn_blocking(move || drop((people, snapshots)));
+        plan
+    });
     let plan = planning.await.context("planning failed in the host; please report this")?;
-    Ok(Planned { plan, as_of, marks, undoes: None })
+    // What was left alone did not change in the source, so that it is looked at again only where everything is read.
+    let marks = if adds && plan.conflicts.is_empty() { marks } else { BTreeMap::new() };
+    Ok(Planned { plan, as_of, marks, undoes: None, is_first, is_whole })
+}
+
+/// Of everything that says what is made of what is read: with other options, what did not change is another thing, too.
+fn options_digest(config: &BTreeMap<String, String>) -> String {
+    let of = config.iter().filter(|(key, _)| key.starts_with("user-source."));
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for (key, value) in of {
+        context.update(format!("{key}={value}\n").as_bytes());
+    }
+    hex::encode(context.finish().as_ref())
+}
+
+/// The names of all groups once a plan is carried out. Devices and queues follow a group that has another name.
+fn groups_after(groups: &[Group], plan: &Plan) -> BTreeSet<GroupName> {
+    let mut names: BTreeSet<_> = groups.iter().map(|group| group.name.clone()).collect();
+    for change in &plan.changes {
+        match change {
+            Change::AddGroup { group, .. } => drop(names.insert(group.name.clone())),
+            Change::RemoveGroup { group, .. } => drop(names.remove(&group.name)),
+            _ => {}
+        }
+    }
+    names
+}
+
+/// Groups that a device or a queue names, and that nobody knows once the plan is carried out: nobody is let in.
+fn unknown_groups(setup: &Setup, known: &BTreeSet<GroupName>) -> Vec<Conflict> {
+    let devices = setup.devices.values().map(|device| (format!("device {}", device.name), &device.groups));
+    let queues = setup.queues.values().map(|queue| (format!("queue {}", queue.name), &queue.groups));
+    let unknown = |(about, groups): (String, &Vec<GroupName>)| {
+        let unknown = groups.iter().filter(|group| !known.contains(*group)).cloned().collect::<Vec<_>>();
+        unknown.into_iter().map(move |group| Conflict {
+            about: about.clone(),
+            message: format!("names the group {group}, which no source has: nobody is let in by it; correct the name"),
+        })
+    };
+    devices.chain(queues).flat_map(unknown).collect()
 }
 
 fn plan_of(people: &People, snapshots: &[Snapshot], options: &Options, key: &hmac::Key) -> Plan {
@@ -136,8 +204,11 @@ async fn read_all(
     body: &SyncBody,
     sources: &[&Source],
     config: &BTreeMap<String, String>,
+    options_digest: &str,
     trace: TraceId,
 ) -> Result<Vec<Snapshot>> {
+    // Of two sources, what one says is nothing without what the other says of the same user.
+    let is_delta = body.kind == Kind::Changes && sources.len() == 1;
     let paths = &services.config.directory;
     let ca = Some(&paths.ca).filter(|ca| !ca.as_os_str().is_empty()).map(|ca| services.config.path(ca));
     let locals = Locals {
@@ -155,7 +226,7 @@ async fn read_all(
             locals: locals.clone(),
             since: None,
         };
-        read_one(services, body, request, progress)
+        read_one(services, is_delta.then_some(options_digest), request, progress)
     });
     let reading = futures_util::future::try_join_all(reading);
     let telling = tell_progress(services, current, trace);
@@ -169,15 +240,17 @@ async fn read_all(
     Ok(snapshots)
 }
 
+/// `since`: read only what changed since the last sync with these options, where the source can do that.
 async fn read_one(
     services: &Services,
-    body: &SyncBody,
+    since: Option<&str>,
     mut request: Request,
     progress: Progress,
 ) -> Result<(Snapshot, SourceRead)> {
     let began = Instant::now();
-    if body.kind == Kind::Changes && request.source.kind == SourceKind::ActiveDirectory {
-        request.since = services.store.sync_mark(&request.source.name).await?.map(Mark);
+    if let Some(options) = since {
+        let mark = services.store.sync_mark(&request.source.name).await?;
+        request.since = mark.and_then(|mark| Some(Mark(mark.strip_prefix(options)?.trim_start().to_owned())));
     }
     let snapshot = reading::read(&request, &progress).await?;
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -207,7 +280,7 @@ async fn undo(services: &Services, current: &Current) -> Result<Planned> {
     let is_last =
         |run: &&SyncRun| run.outcome == Outcome::Applied.to_string() && run.undone_by.is_none() && run.undoes.is_none();
     let last = runs.iter().find(is_last).ok_or_else(|| anyhow!("there is no sync to take back"))?;
-    let changes = services.store.sync_changes(last.number).await?;
+    let changes = services.store.sync_changes(last.number, 0, usize::MAX).await?;
     let people = services.store.people().await?;
     let done = Plan { changes, ..Plan::default() };
     let changed = changed_since(&done, Record { users: &people.users, groups: &people.groups }, NAMED);
@@ -220,20 +293,30 @@ async fn undo(services: &Services, current: &Current) -> Result<Planned> {
     }
     let number = last.number;
     current.change(|view| view.undoes = Some(number));
-    Ok(Planned { plan: reverse(&done), as_of: people.as_of, marks: BTreeMap::new(), undoes: Some(number) })
+    Ok(Planned {
+        plan: reverse(&done),
+        as_of: people.as_of,
+        marks: BTreeMap::new(),
+        undoes: Some(number),
+        is_first: false,
+        is_whole: false,
+    })
 }
 
 /// Keeps the run, carries it out where that is its outcome, and tells of it.
 async fn finish(
-    services: &Services,
+    host: &Host,
     current: &Current,
     body: &SyncBody,
     trace: TraceId,
     (outcome, why): (Outcome, String),
     planned: Option<Planned>,
 ) -> Result<()> {
+    let services = &host.services;
     let view = current.view();
     let mut told = view.told;
+    // What has seen everything knows more than plans before it.
+    let supersedes = planned.as_ref().is_some_and(|planned| planned.is_whole);
     let mut run = SyncRun {
         number: 0,
         kind: body.kind.to_string(),
@@ -256,16 +339,19 @@ async fn finish(
         changes = planned.plan.changes;
     }
     // A mark is good only for what is carried out.
-    let carries_out = outcome == Outcome::Applied || (outcome == Outcome::Nothing && !run.marks.is_empty());
+    let carries_out = outcome == Outcome::Applied
+        || (outcome == Outcome::Nothing && body.kind != Kind::Test && !run.marks.is_empty());
     if carries_out {
         // Until it is: a host that is killed in between has not done it.
         run.outcome = Outcome::Waits.to_string();
     }
     run.told = serde_json::to_string(&told)?;
     let events = if carries_out { Vec::new() } else { vec![event(trace, outcome, &run, &told)] };
-    run.number = services.store.keep_sync(&run, &changes, events).await?;
+    run.number = services.store.keep_sync(&run, &changes, supersedes, events).await?;
     services.store.forget_syncs(KEPT).await?;
     if carries_out {
+        // One change of the site at a time.
+        let _applying = host.applying.lock().await;
         run = carry_out(services, run, &changes, trace).await?;
     }
     current.change(|view| {
@@ -279,25 +365,23 @@ async fn finish(
 async fn carry_out(services: &Services, run: SyncRun, changes: &[Change], trace: TraceId) -> Result<SyncRun> {
     let told: Told = serde_json::from_str(&run.told).unwrap_or_default();
     let outcome = if changes.is_empty() { Outcome::Nothing } else { Outcome::Applied };
-    let done = event(trace, outcome, &run, &told);
+    let done = event(trace, outcome, &run, &told).fact("sync", run.number.to_string());
     let number = run.number;
     let refused = match services.store.carry_out_sync(&run, changes, &run.told, vec![done]).await {
         Ok(true) => {
-            return Ok(SyncRun {
-                outcome: Outcome::Applied.to_string(),
-                why: String::new(),
-                ended: Timestamp::now(),
-                ..run
-            });
+            return Ok(SyncRun { outcome: outcome.to_string(), why: String::new(), ended: Timestamp::now(), ..run });
         }
         Ok(false) => (Outcome::Stale, "users were changed since this was planned; run the sync again".to_owned()),
         Err(error) => (Outcome::Failed, format!("{:#}", anyhow!(error))),
     };
-    let (outcome, why) = refused;
-    let run = SyncRun { outcome: outcome.to_string(), why: why.clone(), ended: Timestamp::now(), ..run };
-    let failed = event(trace, Outcome::Failed, &run, &told);
-    services.store.end_sync(number, &run.outcome, &why, vec![failed]).await?;
-    Ok(run)
+    let (refused, why) = refused;
+    let run = SyncRun { outcome: refused.to_string(), why: why.clone(), ended: Timestamp::now(), ..run };
+    let failed = event(trace, Outcome::Failed, &run, &told).fact("sync", number.to_string());
+    if services.store.end_sync(number, &run.outcome, &why, vec![failed]).await? {
+        return Ok(run);
+    }
+    // It was carried out, and only the answer was lost.
+    Ok(SyncRun { outcome: outcome.to_string(), why: String::new(), ..run })
 }
 
 /// Carries out a plan that waits.
@@ -315,7 +399,12 @@ pub(super) async fn approve(host: &Host, number: i64, shown: &str) -> Result<Syn
             "sync {number} has another digest; look at it with `cardinal sync show {number}`, and approve what is shown there"
         )));
     }
-    let changes = services.store.sync_changes(number).await?;
+    let changes = services.store.sync_changes(number, 0, usize::MAX).await?;
+    if digest(&Plan { changes: changes.clone(), ..Plan::default() }) != run.digest {
+        return Err(SyncError::Conflict(format!(
+            "the plan of sync {number} is not whole any more; run the sync again"
+        )));
+    }
     let carried_out = carry_out(services, run, &changes, TraceId::new()).await;
     let run = carried_out.map_err(|error| SyncError::Conflict(format!("{error:#}")))?;
     if run.outcome != Outcome::Applied.to_string() {
@@ -344,7 +433,7 @@ fn event(trace: TraceId, outcome: Outcome, run: &SyncRun, told: &Told) -> EventB
         }
         Outcome::Applied => (EventKind::SyncApplied, format!("a sync was carried out: {summary}")),
         Outcome::Waits if !told.held.is_empty() => (EventKind::SyncHeld, format!("a sync {}: {summary}", run.why)),
-        Outcome::Failed | Outcome::CalledOff | Outcome::Stale | Outcome::Reading => {
+        Outcome::Failed | Outcome::CalledOff | Outcome::Stale | Outcome::Reading | Outcome::Working => {
             (EventKind::SyncFailed, format!("a sync changed nothing: {}", run.why))
         }
         Outcome::Planned | Outcome::Waits | Outcome::Nothing => {

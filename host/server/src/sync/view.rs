@@ -55,6 +55,8 @@ words! {
     Outcome {
         /// Sources are being read.
         Reading "reading"
+        /// Its plan is being made, or carried out: it cannot be called off any more.
+        Working "working"
         /// It was to say what it would change, and has.
         Planned "planned"
         /// Nothing differs.
@@ -75,7 +77,7 @@ words! {
 impl Outcome {
     /// Whether nothing happens by itself any more.
     pub fn is_over(self) -> bool {
-        self != Self::Reading
+        !matches!(self, Self::Reading | Self::Working)
     }
 }
 

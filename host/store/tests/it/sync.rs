@@ -18,6 +18,9 @@ on_both! {
     a_card_in_use_stops_all_of_it
     where_reading_begins_next_is_known_once_a_plan_is_carried_out
     runs_are_kept_and_forgotten
+    jobs_of_who_was_removed_are_nobody_elses
+    devices_follow_the_group_they_name
+    a_plan_that_was_overtaken_waits_no_longer
 }
 
 fn run() -> SyncRun {
@@ -75,7 +78,7 @@ async fn opened(peer: &Peer) -> Store {
 }
 
 async fn kept(store: &Store, run: SyncRun, changes: &[Change]) -> SyncRun {
-    let number = store.keep_sync(&run, changes, Vec::new()).await.unwrap();
+    let number = store.keep_sync(&run, changes, false, Vec::new()).await.unwrap();
     store.sync_runs(number + 1, 1).await.unwrap().pop().unwrap()
 }
 
@@ -157,7 +160,7 @@ async fn a_plan_is_carried_out_whole_and_taken_back(peer: &Peer) {
     assert!(!store.is_member(&name("bob"), &[]).await.unwrap());
     let job = store.job(job.id).await.unwrap().unwrap();
     assert_eq!(job.user.as_ref().unwrap().as_str(), "bob", "her job went along");
-    assert_eq!(store.sync_changes(number).await.unwrap(), second);
+    assert_eq!(store.sync_changes(number, 0, usize::MAX).await.unwrap(), second);
 
     let back = [
         Change::RemoveUser { user: Box::new(user("fay", "")), why: why() },
@@ -189,7 +192,8 @@ async fn many_users_at_once(peer: &Peer) {
     assert_eq!(people.users, users);
     assert_eq!(people.groups[0].members.len(), 4_321);
     assert_eq!(store.job(job.id).await.unwrap().unwrap().user.unwrap().as_str(), "u0007", "a job waited for its owner");
-    assert_eq!(store.sync_changes(number).await.unwrap().len(), changes.len());
+    assert_eq!(store.sync_changes(number, 0, usize::MAX).await.unwrap().len(), changes.len());
+    assert_eq!(store.sync_changes(number, 1_999, 402).await.unwrap(), changes[1_999..2_401]);
     let gone = users.into_iter().map(|user| Change::RemoveUser { user: Box::new(user), why: why() });
     apply(&store, &gone.collect::<Vec<_>>()).await;
     let people = store.people().await.unwrap();
@@ -203,7 +207,7 @@ async fn a_plan_of_another_state_is_not_carried_out(peer: &Peer) {
     let changes = [add(user("ada", ""))];
     let run = kept(&store, SyncRun { as_of, ..run() }, &changes).await;
     assert!(!store.carry_out_sync(&run, &changes, "{}", Vec::new()).await.unwrap());
-    store.end_sync(run.number, "stale", "changed", Vec::new()).await.unwrap();
+    assert!(store.end_sync(run.number, "stale", "changed", Vec::new()).await.unwrap());
     assert_eq!(store.sync_runs(i64::MAX, 1).await.unwrap()[0].outcome, "stale");
     let people = store.people().await.unwrap();
     assert_eq!((people.users.len(), people.as_of), (1, as_of + 1), "and nothing is counted for it");
@@ -240,12 +244,92 @@ async fn runs_are_kept_and_forgotten(peer: &Peer) {
     let store = peer.open().await;
     for kind in ["test", "now", "nightly"] {
         let run = SyncRun { kind: kind.into(), outcome: "failed".into(), why: "away".into(), ..run() };
-        store.keep_sync(&run, &[add(user("ada", ""))], Vec::new()).await.unwrap();
+        store.keep_sync(&run, &[add(user("ada", ""))], false, Vec::new()).await.unwrap();
     }
     let runs = store.sync_runs(3, 1).await.unwrap();
     assert_eq!((runs.len(), runs[0].number, runs[0].kind.as_str(), runs[0].why.as_str()), (1, 2, "now", "away"));
     assert_eq!(store.forget_syncs(1).await.unwrap(), 2);
     assert_eq!(store.sync_runs(i64::MAX, 10).await.unwrap()[0].number, 3);
-    assert_eq!(store.sync_changes(2).await.unwrap(), []);
+    assert_eq!(store.sync_changes(2, 0, usize::MAX).await.unwrap(), []);
     assert!(store.people().await.unwrap().users.is_empty());
+    // What can be undone stays, however many runs change nothing.
+    let applied = apply(&store, &[add(user("ada", ""))]).await;
+    for _ in 0..3 {
+        let run = SyncRun { outcome: "nothing".into(), ..run() };
+        store.keep_sync(&run, &[], false, Vec::new()).await.unwrap();
+        store.forget_syncs(1).await.unwrap();
+    }
+    assert_eq!(store.sync_changes(applied, 0, 10).await.unwrap().len(), 1);
+    // Its answer was lost, and it is told as what it is.
+    assert!(!store.end_sync(applied, "failed", "x", Vec::new()).await.unwrap());
+}
+
+async fn jobs_of_who_was_removed_are_nobody_elses(peer: &Peer) {
+    let store = opened(peer).await;
+    apply(&store, &[add(user("ada", "11")), add(user("bob", "22"))]).await;
+    let job = store.announce_job(new_job("ada")).await.unwrap();
+    step(&store, job.id, arrived()).await;
+    let ada = store.people().await.unwrap().users[0].clone();
+    let removal = apply(&store, &[Change::RemoveUser { user: Box::new(ada.clone()), why: why() }]).await;
+    let archived = store.archived_users(10).await.unwrap();
+    assert_eq!((archived.len(), archived[0].sync, &archived[0].user), (1, removal, &ada));
+    // She comes back by an undo, with her job.
+    let as_of = store.people().await.unwrap().as_of;
+    let back = [add(ada.clone())];
+    let undo = kept(&store, SyncRun { as_of, undoes: Some(removal), ..run() }, &back).await;
+    assert!(store.carry_out_sync(&undo, &back, "{}", Vec::new()).await.unwrap());
+    let held =
+        async |card: &str| store.holder(&CardNumber::new(card).unwrap()).await.unwrap().map(|holder| holder.held.len());
+    assert_eq!((held("11").await, store.archived_users(10).await.unwrap().len()), (Some(1), 0));
+    // Somebody else with her name has not, by a new account or by a rename.
+    apply(&store, &[Change::RemoveUser { user: Box::new(ada), why: why() }]).await;
+    apply(&store, &[Change::RenameUser { from: name("bob"), to: name("ada"), why: why() }]).await;
+    assert_eq!(held("22").await, Some(0));
+    let job = store.job(job.id).await.unwrap().unwrap();
+    assert_eq!((job.user, job.reason.as_str()), (None, "its owner was removed"));
+    // A job that came under the new name before the rename did is theirs.
+    let early = store.announce_job(new_job("countess")).await.unwrap();
+    step(&store, early.id, arrived()).await;
+    apply(&store, &[Change::RenameUser { from: name("ada"), to: name("countess"), why: why() }]).await;
+    assert_eq!(held("22").await, Some(1));
+}
+
+async fn devices_follow_the_group_they_name(peer: &Peer) {
+    let store = opened(peer).await;
+    let printer = serde_json::from_str(r#"{"name":"east","uri":"folder:./x"}"#).unwrap();
+    let device =
+        serde_json::from_str(r#"{"name":"d","printer":"east","on_card":"release-all","groups":["staff","x"]}"#)
+            .unwrap();
+    let put = [cardinal_domain::plan::Change::PutPrinter(printer), cardinal_domain::plan::Change::PutDevice(device)];
+    store.apply(&put, Vec::new()).await.unwrap();
+    apply(&store, &[Change::AddGroup { group: group("staff", &[]), why: why() }]).await;
+    let origin = group("staff", &[]).origin;
+    let (from, to) = (group("staff", &[]).name, group("all staff", &[]).name);
+    let renamed = Change::ChangeGroup { from, from_origin: origin.clone(), to, origin, why: why() };
+    apply(&store, &[renamed]).await;
+    let named = |store: &Store| {
+        let setup = store.setup();
+        let device = setup.devices.values().next().unwrap();
+        device.groups.iter().map(|group| group.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&store), ["all staff", "x"]);
+    store.close().await;
+    assert_eq!(named(&peer.open().await), ["all staff", "x"]);
+}
+
+async fn a_plan_that_was_overtaken_waits_no_longer(peer: &Peer) {
+    let store = peer.open().await;
+    apply(&store, &[add(user("bob", ""))]).await;
+    let as_of = store.people().await.unwrap().as_of;
+    let changes = [add(user("ada", ""))];
+    let waits = kept(&store, SyncRun { as_of, ..run() }, &changes).await;
+    // A run that finds nothing to do leaves it as it is.
+    let empty = kept(&store, SyncRun { as_of, ..run() }, &[]).await;
+    assert!(store.carry_out_sync(&empty, &[], "{}", Vec::new()).await.unwrap());
+    assert_eq!(store.people().await.unwrap().as_of, as_of);
+    let outcome = async |number: i64| store.sync_runs(number + 1, 1).await.unwrap().pop().unwrap().outcome;
+    assert_eq!(outcome(waits.number).await, "waits");
+    let run = SyncRun { outcome: "nothing".into(), ..run() };
+    store.keep_sync(&run, &[], true, Vec::new()).await.unwrap();
+    assert_eq!((outcome(waits.number).await, outcome(empty.number).await), ("stale".into(), "nothing".into()));
 }
