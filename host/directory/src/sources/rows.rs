@@ -121,6 +121,10 @@ impl Rows {
         for (column, cell) in columns.iter().zip(cells) {
             let value = match text(cell.as_bytes()) {
                 Ok(value) => value,
+                // Taken as empty, it would end all memberships.
+                Err(error) if *column == Column::Groups => {
+                    return Err(format!("line {line}: the field of the groups {error}; correct it there"));
+                }
                 Err(error) => {
                     self.census.remark(&person.place, format!("{column:?} {error}; it is taken as empty"));
                     continue;
@@ -272,6 +276,11 @@ mod tests {
             (b"a\0da\n", "line 1 has no user name"),
         ] {
             assert!(of_program(output).unwrap_err().contains(why), "{why}");
+        }
+        let long = "x".repeat(LONGEST_VALUE + 1);
+        for groups in ["sta\0ff", &long] {
+            let refused = Rows::default().take(&[Column::Name, Column::Groups], &["ada", groups], 7).unwrap_err();
+            assert!(refused.contains("line 7: the field of the groups has a value"), "{refused}");
         }
     }
 
