@@ -22,10 +22,6 @@ use super::{
 };
 use crate::snapshot::{Mark, Scope, Snapshot};
 
-/// What is not a disabled account: bit 2 of `userAccountControl` (MS-ADTS 2.2.16), asked for with the rule that compares
-/// bits (MS-ADTS 3.1.1.3.4.4.1).
-const ENABLED: &str = "(!(userAccountControl:1.2.840.113556.1.4.803:=2))";
-
 /// How far each domain was read, and with which settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Marks {
@@ -70,11 +66,7 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
 
     let mut census = Census::handing_over(reading);
     warn_of_plain(reading, &domains, &mut census);
-    let filter = if source.disabled {
-        reading.schema.all_users()
-    } else {
-        format!("(&{}{ENABLED})", reading.schema.all_users())
-    };
+    let filter = reading.schema.users(source.disabled);
     let mut units = Units::of(reading, &domains)?;
     let everything = UserFields::new(reading.schema, Kind::ActiveDirectory, false);
     let listing = UserFields::new(reading.schema, Kind::ActiveDirectory, true);
@@ -107,7 +99,7 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
                 check: "what the account that reads may see there".into(),
             });
         }
-        totals.push(Total { of: format!("{}: {}", source.name, domain.name), users, groups: 0 });
+        totals.push(Total { of: domain.name.clone(), users, groups: 0 });
     }
     if reading.schema.posix_groups {
         census.index_names();

@@ -317,7 +317,9 @@ impl Place<'_> {
                 let Some(first) = values.first() else { continue };
                 if is(key) {
                     found.key = entry::key(key, first).unwrap_or_default();
-                } else if is(extra) {
+                }
+                // Also where it is the key.
+                if is(extra) {
                     found.as_primary = match self.kind {
                         Kind::ActiveDirectory => Sid::of(first).map(Primary::Account),
                         _ => entry::text(first).ok().map(Primary::Number),

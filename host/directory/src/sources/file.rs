@@ -62,7 +62,7 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
     });
     let census = rows.finish();
     let groups = u64::try_from(census.counts().1).unwrap_or(u64::MAX);
-    let totals = vec![Total { of: source.name.to_string(), users, groups }];
+    let totals = vec![Total { of: source.from.clone(), users, groups }];
     let of = path.display().to_string();
     census.snapshot(source, None, &of, totals, reading.progress.figures(), None, Scope::Whole)
 }

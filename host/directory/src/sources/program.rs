@@ -92,7 +92,7 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         let members = names(&answer).map_err(|problem| failed(&asked, problem))?;
         rows.group(group).1.extend(members);
     }
-    let totals = vec![Total { of: source.name.to_string(), users, groups }];
+    let totals = vec![Total { of: source.from.clone(), users, groups }];
     let of = format!("program {:?}", source.from);
     rows.finish().snapshot(source, None, &of, totals, reading.progress.figures(), None, Scope::Whole)
 }

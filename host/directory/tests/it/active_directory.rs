@@ -108,7 +108,7 @@ async fn pages_and_ranges_are_read_to_their_end() {
     let first = &snapshot.people[0];
     assert_eq!(first.key, "000103e8-0000-0000-fffe-000000000001");
     assert_eq!((first.name.as_str(), first.full_name.as_str()), ("u1x1000", "User 1000"));
-    assert_eq!((snapshot.totals[0].of.as_str(), snapshot.totals[0].users), ("school: a.test", 5_000));
+    assert_eq!((snapshot.totals[0].of.as_str(), snapshot.totals[0].users), ("a.test", 5_000));
 }
 
 #[tokio::test]
@@ -211,4 +211,22 @@ async fn what_changed_is_read_while_the_mark_is_good() {
             read_with(&source(&text), &trust, &locals, Some(&cardinal_directory::Mark(broken))).await.unwrap();
         assert_eq!((snapshot.scope, snapshot.people.len()), (Scope::Whole, 10));
     }
+}
+
+#[tokio::test]
+async fn one_that_is_read_as_plain_ldap_has_primary_groups_and_no_disabled_accounts() {
+    let mut entries = domain(1, A, 3, "9", &[1; 16]);
+    entries.push(group(1, A, "Domain Users", 513, &[]));
+    let server = Fake { entries, ..Fake::default() }.start().await;
+    let text = crate::whole_or_nothing::settings(&server.address)
+        .replace("openldap", "active-directory")
+        .replace("dc=school,dc=test", A);
+    let snapshot = read_source(&source(&text)).await.unwrap();
+    assert_eq!((snapshot.people.len(), snapshot.groups[0].members.len()), (3, 3));
+    assert_eq!((snapshot.totals[0].of.as_str(), snapshot.totals[0].users), (A, 3));
+    assert_eq!(read_source(&source(&format!("{text}disabled = true\n"))).await.unwrap().people.len(), 4);
+    // What is the key of a group says who has it for a primary one all the same.
+    let by_account = format!("{text}schema = {{ user-key-field = \"objectSid\" }}\n");
+    let snapshot = read_source(&source(&by_account)).await.unwrap();
+    assert_eq!((snapshot.groups[0].key.as_str(), snapshot.groups[0].members.len()), ("s-1-5-21-1-2-1-513", 3));
 }

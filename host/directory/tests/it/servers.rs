@@ -201,3 +201,22 @@ async fn units_and_groups_select() {
     let error = told(read_source(&with("schema = { user-name-search = \"(&(uid={0})\" }\n")).await);
     assert!(error.contains("bracket"), "{error}");
 }
+
+#[tokio::test]
+async fn disabled_accounts_and_twins_of_a_compat_tree_are_left_out() {
+    let user = |dn: &str, class: &[u8], key: &[u8], locked: &[u8]| {
+        let fields: &[(&str, &[&[u8]])] =
+            &[("objectClass", &[class]), ("uid", &[b"ada"]), ("nsUniqueId", &[key]), ("nsAccountLock", &[locked])];
+        entry(dn, fields)
+    };
+    let entries = vec![
+        user("uid=ada,cn=users,dc=school,dc=test", b"inetOrgPerson", b"1", b"FALSE"),
+        user("uid=bob,cn=users,dc=school,dc=test", b"inetOrgPerson", b"2", b"TRUE"),
+        user("uid=ada,cn=compat,dc=school,dc=test", b"posixAccount", b"3", b"FALSE"),
+    ];
+    let server = Fake { entries, ..Fake::default() }.start().await;
+    let text = settings(&server.address).replace("openldap", "389");
+    let snapshot = read_source(&source(&text)).await.unwrap();
+    assert_eq!(snapshot.people.iter().map(|person| person.key.as_str()).collect::<Vec<_>>(), ["1"]);
+    assert_eq!(read_source(&source(&format!("{text}disabled = true\n"))).await.unwrap().people.len(), 2);
+}
