@@ -14,7 +14,7 @@ use super::{
 use crate::{
     graph::{self, Direct},
     schema::Schema,
-    snapshot::{Figures, Group, Handover, Mark, Person, Remark, Scope, Snapshot},
+    snapshot::{ELSEWHERE, Figures, Group, Handover, Mark, Person, Remark, Scope, Snapshot},
 };
 
 /// The most remarks that are kept; what is wrong with more entries than that is wrong with the settings.
@@ -89,6 +89,8 @@ pub(crate) struct Census {
     unsaid: usize,
     /// Members by user name whom nobody knows.
     unknown: usize,
+    /// A part is at servers that were not asked.
+    is_part: bool,
 }
 
 impl Census {
@@ -104,6 +106,16 @@ impl Census {
             self.remarks.push(Remark { place: place.to_owned(), message });
         } else {
             self.unsaid += 1;
+        }
+    }
+
+    /// A server says who else has a part of what was asked for: nobody who is not here is gone.
+    pub(crate) fn elsewhere(&mut self, references: &[String]) {
+        for reference in references {
+            self.is_part = true;
+            let message =
+                "what it leads to was not read; nobody is removed because of it; name a server that holds everything";
+            self.remark(reference, message.into());
         }
     }
 
@@ -249,10 +261,14 @@ impl Census {
                 *place = Some(key);
             }
         }
+        let elsewhere: Arc<str> = ELSEWHERE.into();
         let mut groups = Vec::with_capacity(self.groups.len());
         for (group, members) in self.groups.into_iter().zip(closed) {
             let are_in = members.iter().filter(|number| is_in(**number));
             let mut list: Vec<_> = are_in.filter_map(|number| keys.get(*number as usize)?.clone()).collect();
+            if self.is_part {
+                list.push(Arc::clone(&elsewhere));
+            }
             list.sort_unstable();
             groups.push(Group { key: group.key, place: group.place, name: group.name, members: list });
         }
@@ -273,7 +289,7 @@ impl Census {
         }
         Ok(Snapshot {
             source: source.name.clone(),
-            scope,
+            scope: if self.is_part { Scope::Changes } else { scope },
             people,
             groups,
             totals,

@@ -42,6 +42,7 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         census.index_names();
     }
     place.groups(&source.base, &mut census).await?;
+    census.elsewhere(&session.references);
     session.close().await;
     let groups = u64::try_from(census.counts().1).unwrap_or(u64::MAX);
     let totals = vec![Total { of: source.base.clone(), users, groups }];

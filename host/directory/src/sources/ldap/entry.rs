@@ -40,6 +40,11 @@ impl<'a> RawEntry<'a> {
     }
 }
 
+/// A list of texts and nothing else, as bytes.
+pub(crate) fn texts(tag: &StructureTag) -> Option<Vec<&[u8]>> {
+    parts(tag)?.iter().map(bytes).collect()
+}
+
 fn parts(tag: &StructureTag) -> Option<&[StructureTag]> {
     match &tag.payload {
         PL::C(parts) => Some(parts),

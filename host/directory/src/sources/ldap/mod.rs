@@ -52,6 +52,8 @@ pub(crate) struct Session {
     ldap: Ldap,
     driver: Driver,
     patience: Duration,
+    /// Where the server says that more is, as it says it, each once.
+    pub(crate) references: Vec<String>,
 }
 
 /// No server would have it: each with its reason.
@@ -92,7 +94,13 @@ impl Access<'_> {
         }
         let (connection, mut ldap) = self.connect(&address).await?;
         let driver = Driver::of(connection);
-        let mut session = Session { server: server.to_owned(), ldap: ldap.clone(), driver, patience: self.patience };
+        let mut session = Session {
+            server: server.to_owned(),
+            ldap: ldap.clone(),
+            driver,
+            patience: self.patience,
+            references: Vec::new(),
+        };
         let name = match self.bind {
             Bind::Simple => self.bind_as.to_owned(),
             Bind::Anonymous => String::new(),
