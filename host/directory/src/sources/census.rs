@@ -70,6 +70,8 @@ pub(crate) enum Member {
     Dn(String),
     /// By the user name.
     Name(String),
+    /// By something that calls nobody.
+    Unknown,
 }
 
 /// What is there so far.
@@ -174,12 +176,13 @@ impl Census {
         let person = match &member {
             Member::Dn(dn) => self.by_dn.get(dn),
             Member::Name(name) => self.by_name.get(&fold(name)),
+            Member::Unknown => None,
         };
         let person = person.copied();
         match (person, member, self.direct.get_mut(group as usize)) {
             (Some(person), _, Some(direct)) => direct.people.push(person),
             (None, Member::Dn(dn), _) => self.later.push((group, dn)),
-            (None, Member::Name(_), _) => self.unknown += 1,
+            (None, Member::Name(_) | Member::Unknown, _) => self.unknown += 1,
             (Some(_), _, None) => {}
         }
     }
@@ -231,7 +234,7 @@ impl Census {
     ) -> Result<Snapshot, SourceError> {
         self.connect();
         let closed = graph::close(&self.direct);
-        let selected = self.selected(source, &closed)?;
+        let selected = self.selected(source, of, &closed)?;
         let is_in = |number: u32| selected.as_ref().is_none_or(|selected| selected.get(number as usize) == Some(&true));
         if !(0_u32..).zip(&self.people).any(|(number, _)| is_in(number)) {
             let check = if source.groups.is_empty() {
@@ -248,6 +251,7 @@ impl Census {
         if self.people.iter().all(|found| found.person.name.is_empty()) {
             return Err(SourceError::NoField {
                 name: source.name.clone(),
+                of: of.to_owned(),
                 users: self.people.len(),
                 field: schema.map(|schema| schema.user_name.clone()).unwrap_or_default(),
                 advice: "it is to hold the user name. Let the account that reads see it, or correct user-name-field",
@@ -314,7 +318,7 @@ impl Census {
     }
 
     /// Who is in the groups that the settings name. None: no groups are named.
-    fn selected(&self, source: &Source, closed: &[Arc<[u32]>]) -> Result<Option<Vec<bool>>, SourceError> {
+    fn selected(&self, source: &Source, of: &str, closed: &[Arc<[u32]>]) -> Result<Option<Vec<bool>>, SourceError> {
         if source.groups.is_empty() {
             return Ok(None);
         }
@@ -333,7 +337,11 @@ impl Census {
                 }
             }
             if !found {
-                return Err(SourceError::NoGroup { name: source.name.clone(), group: wanted.clone() });
+                return Err(SourceError::NoGroup {
+                    name: source.name.clone(),
+                    of: of.to_owned(),
+                    group: wanted.clone(),
+                });
             }
         }
         Ok(Some(selected))

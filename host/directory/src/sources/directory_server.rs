@@ -21,7 +21,7 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         .map_err(|none| super::no_server(source, format!("{:?}", source.base), none))?;
     begin(reading, &session);
     let mut census = Census::handing_over(reading);
-    super::warn_of_plain(source, &session.server, &mut census);
+    super::remark_way(source, &session, &mut census);
     let kind = match source.server_type {
         Some(ServerType::ActiveDirectory) => Kind::ActiveDirectory,
         _ if schema.posix_groups => Kind::Posix,
@@ -42,9 +42,10 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         census.index_names();
     }
     place.groups(&source.base, &mut census).await?;
+    let of = format!("server {:?}, {:?}", session.server, source.base);
     census.elsewhere(&session.references);
     session.close().await;
     let groups = u64::try_from(census.counts().1).unwrap_or(u64::MAX);
     let totals = vec![Total { of: source.base.clone(), users, groups }];
-    census.snapshot(source, Some(schema), &source.base, totals, reading.progress.figures(), None, Scope::Whole)
+    census.snapshot(source, Some(schema), &of, totals, reading.progress.figures(), None, Scope::Whole)
 }

@@ -118,12 +118,15 @@ fn begin(reading: &Reading<'_>, session: &Session) {
     reading.progress.tell(|figures| figures.server.clone_from(&session.server));
 }
 
-/// Tells of a way that nothing protects.
-fn warn_of_plain(source: &Source, server: &str, census: &mut Census) {
+/// Tells what is to be known of the way to a server: who was passed over, and that nothing protects it.
+fn remark_way(source: &Source, session: &Session, census: &mut Census) {
+    let server = &session.server;
+    for (passed, error) in &session.passed_over {
+        census.remark(passed, format!("was passed over: {error}; {server:?} was asked instead"));
+    }
     if source.security != Security::Plain {
         return;
     }
-    tracing::warn!(source = %source.name, %server, "a directory is read without protection");
     let message = "is read without protection: everybody on the way reads the password and the users, and can change them; \
                    set security = \"ldaps\" or \"starttls\"";
     census.remark(server, message.into());

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use cardinal_directory::Remark;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -19,6 +20,13 @@ async fn the_next_server_is_tried_where_one_is_away_or_busy() {
     let snapshot = read_source(&source(&settings(&servers))).await.unwrap();
     assert_eq!((snapshot.figures.server.as_str(), snapshot.people.len()), (good.address.as_str(), 22));
     assert_eq!(busy.connections.load(Ordering::SeqCst), 1);
+    for (server, why) in [(&closed, "cannot be reached"), (&busy.address, "busy")] {
+        let instead = format!("{:?} was asked instead", good.address);
+        let is_it = |remark: &Remark| {
+            remark.place == *server && remark.message.contains(why) && remark.message.ends_with(&instead)
+        };
+        assert!(snapshot.remarks.iter().any(is_it), "{:?}", snapshot.remarks);
+    }
     let error = told(read_source(&source(&settings(&format!("{closed}\", \"{}", busy.address)))).await);
     assert!(error.contains(&closed) && error.contains("cannot be reached") && error.contains("busy"), "{error}");
 }
@@ -219,4 +227,71 @@ async fn disabled_accounts_and_twins_of_a_compat_tree_are_left_out() {
     let snapshot = read_source(&source(&text)).await.unwrap();
     assert_eq!(snapshot.people.iter().map(|person| person.key.as_str()).collect::<Vec<_>>(), ["1"]);
     assert_eq!(read_source(&source(&format!("{text}disabled = true\n"))).await.unwrap().people.len(), 2);
+}
+
+#[tokio::test]
+async fn of_several_values_one_is_taken_whatever_their_order() {
+    let read = async |turned: bool| {
+        let mut entries = school();
+        for (number, fields) in [
+            (0, vec![("uid", [&b"user0"[..], b"aaa"]), ("pager", [b"4712", b"4711"])]),
+            (1, vec![("uid", [b"x", b"b"])]),
+        ] {
+            entries[number].attributes.retain(|own| own.atype != "uid");
+            for (name, mut values) in fields {
+                if turned {
+                    values.reverse();
+                }
+                entries[number].attributes.extend(entry("", &[(name, &values)]).attributes);
+            }
+        }
+        let server = Fake { entries, ..Fake::default() }.start().await;
+        let text = format!("{}schema = {{ user-card-id-field = \"pager\" }}\n", settings(&server.address));
+        read_source(&source(&text)).await.unwrap()
+    };
+    for turned in [false, true] {
+        let snapshot = read(turned).await;
+        let of = |key: &str| snapshot.people.iter().find(|person| person.key.ends_with(key)).unwrap();
+        assert_eq!((of("000").name.as_str(), of("000").card.as_str(), of("001").name.as_str()), ("user0", "4711", "b"));
+        let remarks: Vec<_> =
+            snapshot.remarks.iter().filter(|remark| remark.message.contains("several values")).collect();
+        assert_eq!(remarks.len(), 3, "{remarks:?}");
+        assert!(remarks.iter().all(|remark| !remark.message.contains("471")), "{remarks:?}");
+    }
+}
+
+#[tokio::test]
+async fn groups_whose_members_cannot_be_found_are_told_or_refused() {
+    let read = async |members: &[&[u8]], more: &str| {
+        let mut entries = school();
+        for entry in &mut entries {
+            entry.attributes.iter_mut().filter(|field| field.atype == "member").for_each(|field| {
+                field.vals = members.iter().map(|value| value.to_vec()).collect();
+            });
+        }
+        let server = Fake { entries, ..Fake::default() }.start().await;
+        read_source(&source(&format!("{}{more}", settings(&server.address)))).await
+    };
+    let (name, dn, away): (&[u8], &[u8], &[u8]) =
+        (b"user0", b"uid=user0,ou=people,dc=school,dc=test", b"uid=user0,dc=elsewhere");
+    let by_name = "schema = { posix-groups = \"Y\", group-search = \"(member=*)\", group-member-field = \"member\" }\n";
+    for (members, more, why) in [
+        (&[name][..], "", "set posix-groups = \"Y\""),
+        (&[dn], by_name, "set posix-groups = \"N\""),
+        (&[away], "", "below the base"),
+    ] {
+        let error = told(read(members, more).await);
+        assert!(error.contains("the members of groups cannot be found (7 values") && error.contains(why), "{error}");
+    }
+    for (members, more, why) in [
+        (&[name, dn][..], "", "7 members of groups are no distinguished names"),
+        // Nobody of a unit that is not read.
+        (&[b"uid=gone,ou=people,dc=school,dc=test"], "", ""),
+        (&[], "", "none of the 7 groups below it has a member"),
+        (&[b""], "", "none of the 7 groups below it has a member"),
+        (&[dn], "schema = { group-search = \"(objectClass=none)\" }\n", "no groups were found below it"),
+    ] {
+        let snapshot = read(members, more).await.unwrap();
+        assert!(snapshot.remarks.iter().any(|remark| remark.message.contains(why)), "{why}: {:?}", snapshot.remarks);
+    }
 }
