@@ -3,12 +3,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use cardinal_domain::{site::Source, sync::Total};
+use cardinal_domain::{names::folded, site::Source, sync::Total};
 
 use super::{
     Reading,
     error::SourceError,
-    fold,
     ldap::{dn, entry::Sid},
 };
 use crate::{
@@ -160,7 +159,7 @@ impl Census {
 
     /// All people are there: from now on they can be found by their user names.
     pub(crate) fn index_names(&mut self) {
-        self.by_name = (0..).zip(&self.people).map(|(number, found)| (fold(&found.person.name), number)).collect();
+        self.by_name = (0..).zip(&self.people).map(|(number, found)| (folded(&found.person.name), number)).collect();
     }
 
     /// Adds a group, without members, and gives its number. People must be there first.
@@ -175,7 +174,7 @@ impl Census {
     pub(crate) fn member(&mut self, group: u32, member: Member) {
         let person = match &member {
             Member::Dn(dn) => self.by_dn.get(dn),
-            Member::Name(name) => self.by_name.get(&fold(name)),
+            Member::Name(name) => self.by_name.get(&folded(name)),
             Member::Unknown => None,
         };
         let person = person.copied();
@@ -324,10 +323,10 @@ impl Census {
         }
         let mut selected = vec![false; self.people.len()];
         for wanted in &source.groups {
-            let (name, as_dn) = (fold(wanted.trim()), dn::spelling(wanted));
+            let (name, as_dn) = (folded(wanted.trim()), dn::spelling(wanted));
             let mut found = false;
             for (group, members) in self.groups.iter().zip(closed) {
-                if fold(&group.name) == name || (!group.dn.is_empty() && group.dn == as_dn) {
+                if folded(&group.name) == name || (!group.dn.is_empty() && group.dn == as_dn) {
                     found = true;
                     for number in members.iter() {
                         if let Some(is_in) = selected.get_mut(*number as usize) {

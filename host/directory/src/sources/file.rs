@@ -152,13 +152,7 @@ pub(crate) fn parse(bytes: &[u8], is_tsv: bool) -> Result<Rows, String> {
         ));
     }
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let delimiter = match () {
-        () if is_tsv || first.contains('\t') => b'\t',
-        () if first.contains(',') => b',',
-        // What spreadsheets write where a comma is a decimal point.
-        () if first.contains(';') => b';',
-        () => b',',
-    };
+    let delimiter = if is_tsv { b'\t' } else { delimiter(first) };
     let whole = text.as_bytes().chain(&b"\n"[..]).chain(END.as_bytes());
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(whole);
@@ -190,6 +184,17 @@ pub(crate) fn parse(bytes: &[u8], is_tsv: bool) -> Result<Rows, String> {
     if ended { Ok(rows) } else { Err("it ends in the middle of a quoted field: it is not whole".into()) }
 }
 
+/// What separates fields: whatever a line has most of outside quotes. Spreadsheets write `;` where a comma is a decimal point.
+fn delimiter(line: &str) -> u8 {
+    let (mut found, mut quoted) = ([(b',', 0_usize), (b';', 0), (b'\t', 0)], false);
+    for byte in line.bytes() {
+        quoted ^= byte == b'"';
+        found.iter_mut().filter(|(own, _)| *own == byte && !quoted).for_each(|(_, times)| *times += 1);
+    }
+    // Of those that are alike, the first one.
+    found.iter().rev().max_by_key(|(_, times)| *times).map_or(b',', |(own, _)| *own)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -204,6 +209,12 @@ mod tests {
     fn files_are_read_with_and_without_names_of_columns() {
         assert_eq!(users("\u{feff}name,card\nada,12\n\"bob \"\"b\"\"\",13\n"), Ok(2));
         assert_eq!(users("name;card;groups\nada;12;\"staff;teachers\"\n"), Ok(1));
+        assert_eq!(users("name;\"full-name\";card\nada;\"Lovelace, Ada\";12\n"), Ok(1));
+        for (line, by) in
+            [("\"a,b,c\";d", b';'), ("a,b;c;d", b';'), ("a,b;c", b','), ("ada", b','), ("a\tb,c\td", b'\t')]
+        {
+            assert_eq!(delimiter(line), by, "{line}");
+        }
         assert_eq!(users("ada\tAda Lovelace\nbob\n"), Ok(2));
         assert_eq!(users("name,card\rada,12\r"), Ok(1));
         assert_eq!(users("ada,\"Lovelace,\nAda\"\n,,\n"), Ok(1));
@@ -224,6 +235,7 @@ mod tests {
         }
         assert!(users("name,full-name\nada,\"Lovelace,\n").unwrap_err().contains("not whole"));
         for (text, why) in [
+            ("login,card\nada,12\n", "none says which one has the user name"),
             ("name,crd\n", "did you mean \"card\"?"),
             ("name,card\nada,1,2\n", "line 2 has 3 fields"),
             ("name,key\nada,1\nbob,1\n", "which a line before it has"),

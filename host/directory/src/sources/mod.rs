@@ -20,7 +20,7 @@ pub(crate) mod rows;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use cardinal_domain::site::{Secret, Security, Source, SourceKind};
-use unicode_normalization::UnicodeNormalization as _;
+use serde::{Deserialize, Serialize};
 
 use self::{
     census::Census,
@@ -30,8 +30,6 @@ pub use self::{
     error::{SourceError, Tried},
     ldap::{FilterError, LdapError, Outcome},
 };
-use serde::{Deserialize, Serialize};
-
 use crate::{
     schema::Schema,
     snapshot::{Handover, Mark, Progress, Snapshot},
@@ -147,15 +145,6 @@ fn outermost(units: &[String]) -> Vec<String> {
         }
     }
     kept
-}
-
-/// One spelling for what directories hold to be one name: case and Unicode form make no difference.
-fn fold(name: &str) -> String {
-    if name.is_ascii() {
-        name.to_ascii_lowercase()
-    } else {
-        name.nfc().collect::<String>().to_lowercase().nfc().collect()
-    }
 }
 
 #[cfg(test)]
