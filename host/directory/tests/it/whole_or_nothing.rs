@@ -95,6 +95,11 @@ async fn a_server_that_does_not_fail_gives_everything() {
         let is_of_the_first = |remark: &Remark| remark.place == "ldap://other0/dc=x";
         assert_eq!(snapshot.remarks.iter().any(is_of_the_first), is_part);
         let stays = plan_for(&snapshot);
+        // The source is said once.
+        assert_eq!(
+            stays.totals.iter().map(|total| total.of.as_str()).collect::<Vec<_>>(),
+            ["school: dc=school,dc=test"]
+        );
         assert_eq!(stays.changes.iter().any(is_loss), !is_part, "{:?}", stays.changes);
         assert_eq!(server.pages.load(Ordering::SeqCst), PAGES);
         assert_eq!((snapshot.figures.pages, snapshot.figures.entries), (PAGES as u64, (USERS + GROUPS) as u64));
