@@ -138,7 +138,10 @@ async fn what_users_are_recognised_by_must_be_there() {
     };
     let server = without("entryUUID").start().await;
     let error = told(read_source(&source(&settings(&server.address))).await);
-    assert!(error.contains("none of 22 users has the field \"entryUUID\""), "{error}");
+    assert!(
+        error.contains("none of 22 users has the field \"entryUUID\"") && error.contains(&server.address),
+        "{error}"
+    );
     let by_place = format!("{}schema = {{ user-key-field = \"dn\" }}\n", settings(&server.address));
     let snapshot = read_source(&source(&by_place)).await.unwrap();
     assert_eq!(snapshot.people[0].key, "uid=user0,ou=people,dc=school,dc=test");
@@ -148,7 +151,7 @@ async fn what_users_are_recognised_by_must_be_there() {
         settings(&server.address)
     );
     let error = told(read_source(&source(&wrong.replace("mail2\"", "mail2\", user-key-field = \"dn\""))).await);
-    assert!(error.contains("none of 22 users has the field \"mail2\""), "{error}");
+    assert!(error.contains("none of 22 users has the field \"mail2\"") && error.contains(&server.address), "{error}");
 }
 
 #[tokio::test]
@@ -159,7 +162,7 @@ async fn two_entries_with_one_key_are_refused() {
     entries.push(copy);
     let server = Fake { entries, ..Fake::default() }.start().await;
     let error = told(read_source(&source(&settings(&server.address))).await);
-    assert!(error.contains("uid=user0,") && error.contains("uid=copy,"), "{error}");
+    assert!(error.contains("uid=user0,") && error.contains("uid=copy,") && error.contains(&server.address), "{error}");
 }
 
 #[tokio::test]
@@ -203,7 +206,7 @@ async fn units_and_groups_select() {
     let snapshot = read_source(&with("ous = [\"ou=guests,dc=school,dc=test\"]\n")).await.unwrap();
     assert_eq!((snapshot.people.len(), snapshot.totals[0].users, snapshot.totals[0].groups), (1, 22, 7));
     let error = told(read_source(&with("groups = [\"group1\", \"pupils\"]\n")).await);
-    assert!(error.contains("no group \"pupils\""), "{error}");
+    assert!(error.contains("no group \"pupils\"") && error.contains(&server.address), "{error}");
     let error = told(read_source(&with("schema = { user-nam-field = \"x\" }\n")).await);
     assert!(error.contains("did you mean \"user-name-field\"?"), "{error}");
     let error = told(read_source(&with("schema = { user-name-search = \"(&(uid={0})\" }\n")).await);

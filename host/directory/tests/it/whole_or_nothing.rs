@@ -203,6 +203,6 @@ async fn a_directory_without_users_is_an_error_and_not_an_empty_one() {
     for entries in [nobody, Vec::new()] {
         let server = Fake { entries, ..Fake::default() }.start().await;
         let error = told(read_source(&source(&settings(&server.address))).await);
-        assert!(error.contains("no users at all"), "{error}");
+        assert!(error.contains("no users at all") && error.contains(&server.address), "{error}");
     }
 }
