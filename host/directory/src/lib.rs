@@ -23,7 +23,7 @@ pub mod trust;
 
 pub use crate::{
     schema::Schema,
-    snapshot::{Figures, Group, Handover, Mark, Person, Progress, Remark, Scope, Snapshot},
+    snapshot::{ELSEWHERE, Figures, Group, Handover, Mark, Person, Progress, Remark, Scope, Snapshot},
     sources::{FilterError, LdapError, Locals, Outcome, Reading, SourceError, Tried, read},
     trust::Trust,
 };

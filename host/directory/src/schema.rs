@@ -39,6 +39,8 @@ pub struct Schema {
     pub key: String,
     /// The search that finds users; `{0}` stands for the name.
     pub user_search: String,
+    /// What users who are not disabled have. Empty: the server knows no such thing, or each of its own.
+    pub enabled: &'static str,
     /// The name of a group.
     pub group_name: String,
     /// The members of a group.
@@ -97,6 +99,7 @@ impl Schema {
             user_search: said("user-name-search")
                 .map_or_else(|| preset.user_search.replace("{name}", &user_name), str::to_owned),
             user_name,
+            enabled: preset.enabled,
             group_name: if server == ServerType::ActiveDirectory && said("group-name-field").is_none() {
                 "sAMAccountName".to_owned()
             } else {
@@ -113,9 +116,12 @@ impl Schema {
         self.user_search.replace("{0}", "*")
     }
 
-    /// The search that finds the user of this name, whatever characters it has.
-    pub fn one_user(&self, name: &str) -> String {
-        self.user_search.replace("{0}", &ldap3::ldap_escape(name))
+    /// The search that finds every user who is to be read. `disabled`: also those who may not sign in.
+    pub fn users(&self, disabled: bool) -> String {
+        match (disabled, self.enabled) {
+            (true, _) | (false, "") => self.all_users(),
+            (false, enabled) => format!("(&{}{enabled})", self.all_users()),
+        }
     }
 
     /// The search that finds every group.
@@ -151,6 +157,7 @@ struct Preset {
     key: &'static str,
     /// `{name}` stands for the field of the user name.
     user_search: &'static str,
+    enabled: &'static str,
     group_member: &'static str,
     group_search: &'static str,
     posix: bool,
@@ -168,6 +175,9 @@ impl Preset {
                 key: "objectGUID",
                 // 805306368 is SAM_USER_OBJECT (MS-SAMR 2.2.1.9): people, not machines and not trusts.
                 user_search: "(&({name}={0})(objectCategory=person)(objectClass=user)(sAMAccountType=805306368))",
+                // Bit 2 of userAccountControl (MS-ADTS 2.2.16), asked for with the rule that compares bits (MS-ADTS
+                // 3.1.1.3.4.4.1).
+                enabled: "(!(userAccountControl:1.2.840.113556.1.4.803:=2))",
                 group_member: "member",
                 group_search: "(objectCategory=group)",
                 posix: false,
@@ -180,6 +190,7 @@ impl Preset {
                 home: "homeDirectory",
                 key: "entryUUID",
                 user_search: "(&(|(objectClass=inetOrgPerson)(objectClass=posixAccount))({name}={0}))",
+                enabled: "",
                 group_member: "member",
                 group_search: "(|(objectClass=groupOfNames)(objectClass=groupOfMembers))",
                 posix: false,
@@ -192,6 +203,7 @@ impl Preset {
                 home: "homeDirectory",
                 key: "apple-generateduid",
                 user_search: "(&(objectClass=apple-user)({name}={0}))",
+                enabled: "",
                 group_member: "memberUid",
                 group_search: "(objectClass=posixGroup)",
                 posix: true,
@@ -204,6 +216,7 @@ impl Preset {
                 home: "",
                 key: "GUID",
                 user_search: "(&({name}={0})(objectClass=person))",
+                enabled: "(!(loginDisabled=TRUE))",
                 group_member: "member",
                 group_search: "(objectClass=groupOfNames)",
                 posix: false,
@@ -215,7 +228,9 @@ impl Preset {
                 office: "l",
                 home: "homeDirectory",
                 key: "nsUniqueId",
-                user_search: "(&(|(objectClass=inetOrgPerson)(objectClass=posixAccount))({name}={0}))",
+                // Not posixAccount alone: FreeIPA has such a twin of each user in its compat tree.
+                user_search: "(&(objectClass=inetOrgPerson)({name}={0}))",
+                enabled: "(!(nsAccountLock=TRUE))",
                 group_member: "member",
                 group_search: "(|(objectClass=groupOfNames)(objectClass=ipaUserGroup))",
                 posix: false,
@@ -255,7 +270,7 @@ mod tests {
         let of = |own: &[(&str, &str)]| Schema::of(ServerType::OpenLdap, &table(&[]), &table(own));
         assert!(of(&[("user-name-field", "mail")]).all_users().contains("(mail=*)"));
         let own = of(&[("user-name-search", "(x={0})")]);
-        assert_eq!((own.all_users().as_str(), own.one_user("a*)(b=").as_str()), ("(x=*)", "(x=a\\2a\\29\\28b=)"));
+        assert_eq!(own.all_users(), "(x=*)");
         let posix = of(&[("posix-groups", "Y")]);
         assert_eq!(
             (posix.group_member.as_str(), posix.all_groups().as_str()),
@@ -277,7 +292,7 @@ mod tests {
             ServerType::Ds389,
         ] {
             let schema = Schema::of(server, &table(&[]), &table(&[]));
-            for search in [schema.all_users(), schema.all_groups()] {
+            for search in [schema.all_users(), schema.users(false), schema.all_groups()] {
                 filter::check(&search).unwrap();
                 assert!(!search.contains('{'), "{search}");
             }

@@ -32,9 +32,13 @@ pub struct Snapshot {
 pub enum Scope {
     /// Everybody: who is not in it is not in the source.
     Whole,
-    /// Users that changed since the mark that was given, and all groups. Who is not in it is as before.
+    /// Users that changed since the mark that was given, and all groups; or, where a server says that others have a part of
+    /// what was asked for, what it has itself, each group with a member [elsewhere](ELSEWHERE). Who is not in it is as before.
     Changes,
 }
+
+/// The key of a member that nobody has: its group may have members that were not read, and nobody is said to have left it.
+pub const ELSEWHERE: &str = "\u{1}elsewhere";
 
 /// A user, as a source has them: text as it stands there, with white space around it taken off. `Debug` hides cards and the
 /// PIN.

@@ -275,10 +275,14 @@ fn pattern(value: &str) -> Result<(), String> {
     if value.is_empty() { Ok(()) } else { Pattern::new(value).map(drop).map_err(|e| e.to_string()) }
 }
 
-/// The name of an attribute (RFC 4512, 2.5): a letter, then letters, digits and hyphens; or a dotted number. Options may
-/// follow behind a semicolon.
+/// The name of an attribute (RFC 4512, 2.5): a letter, then letters, digits and hyphens. Options may follow behind a semicolon.
+/// The dotted number that an attribute has, too, would never fit what comes: servers answer with names.
 fn field(value: &str) -> Result<(), String> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ';' | '_');
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ';' | '_');
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    if !value.is_empty() && value.chars().all(is_number) {
+        return Err(format!("{value:?} is a number, and servers answer with names; write the name of the attribute"));
+    }
     let begins = value.chars().next().is_none_or(|c| c.is_ascii_alphanumeric());
     if begins && value.len() <= 128 && value.chars().all(fits) {
         Ok(())
@@ -422,6 +426,9 @@ mod tests {
             check("ext-device.card-no-regx", "").unwrap_err().contains("did you mean \"ext-device.card-no-regex\"?")
         );
         assert!(check(CARD_NO_REGEX, "[0-9]+").unwrap_err().contains("has no group"));
+        let number = check("ldap.schema.user-card-id-field", "2.16.840.1.113730.3.1.3").unwrap_err();
+        assert!(number.contains("write the name of the attribute"), "{number}");
+        assert_eq!(check("ldap.schema.user-card-id-field", "employeeNumber;lang-de"), Ok(()));
         assert_eq!(check(CARD_NO_REGEX, "(.{10})"), Ok(()));
         assert!(check(CARD_NO_CONVERTER, "hexdec").unwrap_err().contains("(did you mean \"hex2dec\"?)"));
         assert_eq!(check(CARD_NO_CONVERTER, "ascii-enc|hex2dec"), Ok(()));

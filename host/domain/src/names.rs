@@ -53,7 +53,7 @@ fn of_a_group(c: char) -> bool {
 }
 
 /// One name for what directories hold to be one: case and Unicode form do not tell names apart.
-fn folded(text: &str) -> String {
+pub fn folded(text: &str) -> String {
     if text.is_ascii() {
         text.to_ascii_lowercase()
     } else {

@@ -22,10 +22,6 @@ use super::{
 };
 use crate::snapshot::{Mark, Scope, Snapshot};
 
-/// What is not a disabled account: bit 2 of `userAccountControl` (MS-ADTS 2.2.16), asked for with the rule that compares
-/// bits (MS-ADTS 3.1.1.3.4.4.1).
-const ENABLED: &str = "(!(userAccountControl:1.2.840.113556.1.4.803:=2))";
-
 /// How far each domain was read, and with which settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Marks {
@@ -69,12 +65,10 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
     let since = since.filter(|_| source.groups.is_empty());
 
     let mut census = Census::handing_over(reading);
-    warn_of_plain(reading, &domains, &mut census);
-    let filter = if source.disabled {
-        reading.schema.all_users()
-    } else {
-        format!("(&{}{ENABLED})", reading.schema.all_users())
-    };
+    for domain in &domains {
+        super::remark_way(source, &domain.session, &mut census);
+    }
+    let filter = reading.schema.users(source.disabled);
     let mut units = Units::of(reading, &domains)?;
     let everything = UserFields::new(reading.schema, Kind::ActiveDirectory, false);
     let listing = UserFields::new(reading.schema, Kind::ActiveDirectory, true);
@@ -107,7 +101,7 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
                 check: "what the account that reads may see there".into(),
             });
         }
-        totals.push(Total { of: format!("{}: {}", source.name, domain.name), users, groups: 0 });
+        totals.push(Total { of: domain.name.clone(), users, groups: 0 });
     }
     if reading.schema.posix_groups {
         census.index_names();
@@ -118,12 +112,14 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         place(reading, &mut domain.session).groups(&domain.base, &mut census).await?;
         total.groups = u64::try_from(census.counts().1 - before).unwrap_or(u64::MAX);
     }
+    let servers: Vec<_> =
+        domains.iter().map(|domain| format!("server {:?} of domain {}", domain.session.server, domain.name)).collect();
     for domain in domains {
         domain.session.close().await;
     }
     let scope = if since.is_some() { Scope::Changes } else { Scope::Whole };
     let mark = now.and_then(|now| serde_json::to_string(&now).ok()).map(Mark);
-    census.snapshot(source, Some(reading.schema), &source.domains, totals, reading.progress.figures(), mark, scope)
+    census.snapshot(source, Some(reading.schema), &servers.join(", "), totals, reading.progress.figures(), mark, scope)
 }
 
 fn place<'a>(reading: &'a Reading<'_>, session: &'a mut Session) -> Place<'a> {
@@ -167,8 +163,9 @@ async fn open(reading: &Reading<'_>, name: String) -> Result<Domain, SourceError
         return Err(SourceError::Settings {
             name: source.name.clone(),
             problem: format!(
-                "server {:?} is named for domain {name}, and serves {context:?}; correct its servers, or the domain's name",
-                session.server
+                "server {:?} is named for domain {name}, and serves {:?}; correct its servers, or the domain's name",
+                session.server,
+                entry::place(context.as_bytes())
             ),
         });
     }
@@ -255,12 +252,6 @@ impl Units {
     /// Below what users of a domain are looked for.
     fn take(&mut self, domain: &str, base: &str) -> Vec<String> {
         if self.1 { vec![base.to_owned()] } else { self.0.remove(domain).unwrap_or_default() }
-    }
-}
-
-fn warn_of_plain(reading: &Reading<'_>, domains: &[Domain], census: &mut Census) {
-    for domain in domains {
-        super::warn_of_plain(reading.source, &domain.session.server, census);
     }
 }
 

@@ -3,18 +3,17 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use cardinal_domain::{site::Source, sync::Total};
+use cardinal_domain::{names::folded, site::Source, sync::Total};
 
 use super::{
     Reading,
     error::SourceError,
-    fold,
     ldap::{dn, entry::Sid},
 };
 use crate::{
     graph::{self, Direct},
     schema::Schema,
-    snapshot::{Figures, Group, Handover, Mark, Person, Remark, Scope, Snapshot},
+    snapshot::{ELSEWHERE, Figures, Group, Handover, Mark, Person, Remark, Scope, Snapshot},
 };
 
 /// The most remarks that are kept; what is wrong with more entries than that is wrong with the settings.
@@ -70,6 +69,8 @@ pub(crate) enum Member {
     Dn(String),
     /// By the user name.
     Name(String),
+    /// By something that calls nobody.
+    Unknown,
 }
 
 /// What is there so far.
@@ -89,6 +90,8 @@ pub(crate) struct Census {
     unsaid: usize,
     /// Members by user name whom nobody knows.
     unknown: usize,
+    /// A part is at servers that were not asked.
+    is_part: bool,
 }
 
 impl Census {
@@ -104,6 +107,16 @@ impl Census {
             self.remarks.push(Remark { place: place.to_owned(), message });
         } else {
             self.unsaid += 1;
+        }
+    }
+
+    /// A server says who else has a part of what was asked for: nobody who is not here is gone.
+    pub(crate) fn elsewhere(&mut self, references: &[String]) {
+        for reference in references {
+            self.is_part = true;
+            let message =
+                "what it leads to was not read; nobody is removed because of it; name a server that holds everything";
+            self.remark(reference, message.into());
         }
     }
 
@@ -146,7 +159,7 @@ impl Census {
 
     /// All people are there: from now on they can be found by their user names.
     pub(crate) fn index_names(&mut self) {
-        self.by_name = (0..).zip(&self.people).map(|(number, found)| (fold(&found.person.name), number)).collect();
+        self.by_name = (0..).zip(&self.people).map(|(number, found)| (folded(&found.person.name), number)).collect();
     }
 
     /// Adds a group, without members, and gives its number. People must be there first.
@@ -161,13 +174,14 @@ impl Census {
     pub(crate) fn member(&mut self, group: u32, member: Member) {
         let person = match &member {
             Member::Dn(dn) => self.by_dn.get(dn),
-            Member::Name(name) => self.by_name.get(&fold(name)),
+            Member::Name(name) => self.by_name.get(&folded(name)),
+            Member::Unknown => None,
         };
         let person = person.copied();
         match (person, member, self.direct.get_mut(group as usize)) {
             (Some(person), _, Some(direct)) => direct.people.push(person),
             (None, Member::Dn(dn), _) => self.later.push((group, dn)),
-            (None, Member::Name(_), _) => self.unknown += 1,
+            (None, Member::Name(_) | Member::Unknown, _) => self.unknown += 1,
             (Some(_), _, None) => {}
         }
     }
@@ -219,7 +233,7 @@ impl Census {
     ) -> Result<Snapshot, SourceError> {
         self.connect();
         let closed = graph::close(&self.direct);
-        let selected = self.selected(source, &closed)?;
+        let selected = self.selected(source, of, &closed)?;
         let is_in = |number: u32| selected.as_ref().is_none_or(|selected| selected.get(number as usize) == Some(&true));
         if !(0_u32..).zip(&self.people).any(|(number, _)| is_in(number)) {
             let check = if source.groups.is_empty() {
@@ -236,6 +250,7 @@ impl Census {
         if self.people.iter().all(|found| found.person.name.is_empty()) {
             return Err(SourceError::NoField {
                 name: source.name.clone(),
+                of: of.to_owned(),
                 users: self.people.len(),
                 field: schema.map(|schema| schema.user_name.clone()).unwrap_or_default(),
                 advice: "it is to hold the user name. Let the account that reads see it, or correct user-name-field",
@@ -249,10 +264,14 @@ impl Census {
                 *place = Some(key);
             }
         }
+        let elsewhere: Arc<str> = ELSEWHERE.into();
         let mut groups = Vec::with_capacity(self.groups.len());
         for (group, members) in self.groups.into_iter().zip(closed) {
             let are_in = members.iter().filter(|number| is_in(**number));
             let mut list: Vec<_> = are_in.filter_map(|number| keys.get(*number as usize)?.clone()).collect();
+            if self.is_part {
+                list.push(Arc::clone(&elsewhere));
+            }
             list.sort_unstable();
             groups.push(Group { key: group.key, place: group.place, name: group.name, members: list });
         }
@@ -273,7 +292,7 @@ impl Census {
         }
         Ok(Snapshot {
             source: source.name.clone(),
-            scope,
+            scope: if self.is_part { Scope::Changes } else { scope },
             people,
             groups,
             totals,
@@ -298,16 +317,16 @@ impl Census {
     }
 
     /// Who is in the groups that the settings name. None: no groups are named.
-    fn selected(&self, source: &Source, closed: &[Arc<[u32]>]) -> Result<Option<Vec<bool>>, SourceError> {
+    fn selected(&self, source: &Source, of: &str, closed: &[Arc<[u32]>]) -> Result<Option<Vec<bool>>, SourceError> {
         if source.groups.is_empty() {
             return Ok(None);
         }
         let mut selected = vec![false; self.people.len()];
         for wanted in &source.groups {
-            let (name, as_dn) = (fold(wanted.trim()), dn::spelling(wanted));
+            let (name, as_dn) = (folded(wanted.trim()), dn::spelling(wanted));
             let mut found = false;
             for (group, members) in self.groups.iter().zip(closed) {
-                if fold(&group.name) == name || (!group.dn.is_empty() && group.dn == as_dn) {
+                if folded(&group.name) == name || (!group.dn.is_empty() && group.dn == as_dn) {
                     found = true;
                     for number in members.iter() {
                         if let Some(is_in) = selected.get_mut(*number as usize) {
@@ -317,7 +336,11 @@ impl Census {
                 }
             }
             if !found {
-                return Err(SourceError::NoGroup { name: source.name.clone(), group: wanted.clone() });
+                return Err(SourceError::NoGroup {
+                    name: source.name.clone(),
+                    of: of.to_owned(),
+                    group: wanted.clone(),
+                });
             }
         }
         Ok(Some(selected))

@@ -1,6 +1,6 @@
 //! Any other LDAP server: one base, and the names that a schema has for fields and searches.
 
-use cardinal_domain::sync::Total;
+use cardinal_domain::{site::ServerType, sync::Total};
 
 use super::{
     Reading, SourceError, access, begin,
@@ -21,10 +21,14 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         .map_err(|none| super::no_server(source, format!("{:?}", source.base), none))?;
     begin(reading, &session);
     let mut census = Census::handing_over(reading);
-    super::warn_of_plain(source, &session.server, &mut census);
-    let kind = if schema.posix_groups { Kind::Posix } else { Kind::Plain };
+    super::remark_way(source, &session, &mut census);
+    let kind = match source.server_type {
+        Some(ServerType::ActiveDirectory) => Kind::ActiveDirectory,
+        _ if schema.posix_groups => Kind::Posix,
+        _ => Kind::Plain,
+    };
     let mut place = Place { session: &mut session, name: &source.name, schema, kind, progress: &reading.progress };
-    let (filter, fields) = (schema.all_users(), UserFields::new(schema, kind, false));
+    let (filter, fields) = (schema.users(source.disabled), UserFields::new(schema, kind, false));
     let bases = if source.ous.is_empty() { vec![source.base.clone()] } else { super::outermost(&source.ous) };
     for base in &bases {
         place.users(base, &filter, &fields, &mut census).await?;
@@ -38,8 +42,10 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         census.index_names();
     }
     place.groups(&source.base, &mut census).await?;
+    let of = format!("server {:?}, {:?}", session.server, source.base);
+    census.elsewhere(&session.references);
     session.close().await;
     let groups = u64::try_from(census.counts().1).unwrap_or(u64::MAX);
-    let totals = vec![Total { of: format!("{}: {}", source.name, source.base), users, groups }];
-    census.snapshot(source, Some(schema), &source.base, totals, reading.progress.figures(), None, Scope::Whole)
+    let totals = vec![Total { of: source.base.clone(), users, groups }];
+    census.snapshot(source, Some(schema), &of, totals, reading.progress.figures(), None, Scope::Whole)
 }

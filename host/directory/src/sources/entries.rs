@@ -105,12 +105,17 @@ impl UserFields {
     fn user(&self, raw: RawEntry<'_>, census: &mut Census) -> Found {
         let place = entry::place(raw.dn);
         let dn = dn::spelling(&String::from_utf8_lossy(raw.dn));
-        let mut person = Person { place, ..Person::default() };
+        let mut person = Person { place: place.clone(), ..Person::default() };
         let (mut account, mut primary_account, mut primary_number) = (None, None, None);
         for (field, values) in raw.fields() {
             let is = |name: &str| field.eq_ignore_ascii_case(name.as_bytes());
             for (name, slot) in self.slots.iter().filter(|(name, _)| is(name)) {
-                let first = values.first();
+                let first = match slot {
+                    Slot::Name | Slot::Card | Slot::SecondCard | Slot::Pin => {
+                        one(name, *slot, &values, &dn, &place, census)
+                    }
+                    _ => values.first(),
+                };
                 let text = match slot {
                     Slot::Key => {
                         person.key = first.and_then(|value| entry::key(name, value)).unwrap_or_default();
@@ -154,7 +159,7 @@ impl UserFields {
             }
         }
         if self.by_dn {
-            person.key.clone_from(&dn);
+            person.key = entry::dn_key(&dn);
         }
         let primary = match (&account, primary_account) {
             (Some(account), Some(number)) => account.beside(&number).map(Primary::Account),
@@ -162,6 +167,32 @@ impl UserFields {
         };
         Found { dn, sid: account, primary, listed_only: self.listed_only, ..Found::new(person) }
     }
+}
+
+/// The value that is taken where one is expected. The order of several means nothing (RFC 4511, 4.1.7), so that the first one
+/// may be another one tomorrow: of a name the one by which the entry is called, otherwise the least.
+fn one<'v>(
+    field: &str,
+    slot: Slot,
+    values: &Values<'v>,
+    dn: &str,
+    place: &str,
+    census: &mut Census,
+) -> Option<&'v [u8]> {
+    let least = values.clone().min()?;
+    if values.clone().nth(1).is_none() {
+        return Some(least);
+    }
+    let calls_it = |value: &&[u8]| {
+        let value = String::from_utf8_lossy(value);
+        let part = dn::spelling(&format!("{field}={}", ldap3::dn_escape(&*value)));
+        dn::first_parts(dn).any(|own| own == part)
+    };
+    let own = values.clone().filter(calls_it).min().filter(|_| slot == Slot::Name);
+    let which = if own.is_some() { "the one by which its entry is called" } else { "the least" };
+    // None of them is repeated: they may be cards or PINs.
+    census.remark(place, format!("{field} has several values, and one is expected: {which} is taken; leave one there"));
+    Some(own.unwrap_or(least))
 }
 
 /// Several values, or one list. Active Directory writes kinds of addresses in front, such as `smtp:` (MS-ADA3, proxyAddresses);
@@ -242,15 +273,17 @@ impl Place<'_> {
         if let Some(found) = twice {
             return Err(SourceError::Twice {
                 name: self.name.clone(),
+                server: self.session.server.clone(),
                 first: census.place_of(&found.person.key),
                 second: found.person.place,
-                key: found.person.key,
+                key: entry::place(found.person.key.as_bytes()),
             });
         }
         let field = &self.schema.key;
         if !without_key.is_empty() && census.counts().0 == before {
             return Err(SourceError::NoField {
                 name: self.name.clone(),
+                of: format!("server {:?}, {base:?}", self.session.server),
                 users: without_key.len(),
                 field: field.clone(),
                 advice: "it is what users are recognised by. Let the account that reads see it, or set user-key-field; \
@@ -263,7 +296,7 @@ impl Place<'_> {
                  somebody else"
             );
             census.remark(&found.person.place, message);
-            found.person.key = format!("dn:{}", found.dn);
+            found.person.key = format!("dn:{}", entry::dn_key(&found.dn));
             // One that stands there twice was refused before.
             let _ = census.person(found);
         }
@@ -308,6 +341,8 @@ impl Place<'_> {
         let mut more: Vec<(u32, String, usize)> = Vec::new();
         let mut keys = HashSet::new();
         let mut twice = None;
+        let before = census.counts().1;
+        let mut members = Members { base: dn::spelling(base), by_name: *posix_groups, ..Members::default() };
         let read = self.session.pages(&query, self.progress, |raw| {
             let dn_text = String::from_utf8_lossy(raw.dn);
             let mut found =
@@ -317,7 +352,9 @@ impl Place<'_> {
                 let Some(first) = values.first() else { continue };
                 if is(key) {
                     found.key = entry::key(key, first).unwrap_or_default();
-                } else if is(extra) {
+                }
+                // Also where it is the key.
+                if is(extra) {
                     found.as_primary = match self.kind {
                         Kind::ActiveDirectory => Sid::of(first).map(Primary::Account),
                         _ => entry::text(first).ok().map(Primary::Number),
@@ -331,7 +368,8 @@ impl Place<'_> {
                 }
             }
             if found.key.is_empty() {
-                found.key = if by_dn { found.dn.clone() } else { format!("dn:{}", found.dn) };
+                let key = entry::dn_key(&found.dn);
+                found.key = if by_dn { key } else { format!("dn:{key}") };
             }
             if !keys.insert(found.key.clone()) {
                 twice = twice.take().or(Some((found.key.clone(), found.place.clone())));
@@ -347,7 +385,7 @@ impl Place<'_> {
                 let mut count = 0;
                 for value in values {
                     count += 1;
-                    member(census, number, value, *posix_groups);
+                    members.take(census, number, value);
                 }
                 match came_from {
                     Some((0, Some(to))) if to + 1 == count => more.push((number, dn_text.clone().into_owned(), count)),
@@ -364,22 +402,105 @@ impl Place<'_> {
             return Err(self.failed(format!("reading groups below {base:?}"), error));
         }
         if let Some((key, second)) = twice {
-            return Err(SourceError::Twice { name: self.name.clone(), first: "another group".into(), second, key });
+            return Err(SourceError::Twice {
+                name: self.name.clone(),
+                server: self.session.server.clone(),
+                first: "another group".into(),
+                second,
+                key: entry::place(key.as_bytes()),
+            });
         }
         for (number, dn, have) in more {
-            let each = |value: &[u8]| member(census, number, value, *posix_groups);
+            let each = |value: &[u8]| members.take(census, number, value);
             if let Err(error) = self.session.rest_of_range(&dn, group_member, have, each).await {
-                return Err(self.failed(format!("reading the members of {dn:?}"), error));
+                let place = entry::place(dn.as_bytes());
+                return Err(self.failed(format!("reading the members of {place:?}"), error));
             }
+        }
+        let (field, groups) = (group_member, census.counts().1 - before);
+        if let Some(advice) = members.are_lost(self.kind) {
+            return Err(SourceError::NoMembers {
+                name: self.name.clone(),
+                server: self.session.server.clone(),
+                members: members.values,
+                field: field.clone(),
+                advice,
+            });
+        }
+        if groups == 0 {
+            let message =
+                "no groups were found below it; where there are some, set group-search and group-member-field";
+            census.remark(base, message.into());
+        } else if members.values == 0 {
+            let message = format!(
+                "none of the {groups} groups below it has a member in the field {field:?}; where they have some, set \
+                 group-search and group-member-field"
+            );
+            census.remark(base, message);
+        } else if members.names > 0 && !posix_groups {
+            let message = format!(
+                "{} members of groups are no distinguished names, and nobody is found by them; set posix-groups = \"Y\" where \
+                 they are user names",
+                members.names
+            );
+            census.remark(base, message);
         }
         Ok(())
     }
 }
 
-fn member(census: &mut Census, group: u32, value: &[u8], by_name: bool) {
-    let text = String::from_utf8_lossy(value);
-    let member = if by_name { Member::Name(text.trim().to_owned()) } else { Member::Dn(dn::spelling(&text)) };
-    census.member(group, member);
+/// What members of groups are called, all of them together.
+#[derive(Debug, Default)]
+struct Members {
+    /// Below which name groups were looked for, in the spelling for comparing.
+    base: String,
+    by_name: bool,
+    values: usize,
+    /// No distinguished names.
+    names: usize,
+    /// Names below the base.
+    below: usize,
+}
+
+impl Members {
+    fn take(&mut self, census: &mut Census, group: u32, value: &[u8]) {
+        let text = String::from_utf8_lossy(value);
+        // A group that must have a member, and has none, has an empty one.
+        if text.trim().is_empty() {
+            return;
+        }
+        self.values += 1;
+        let is_name = !text.contains('=');
+        self.names += usize::from(is_name);
+        if self.by_name {
+            census.member(group, Member::Name(text.trim().to_owned()));
+            return;
+        }
+        let dn = dn::spelling(&text);
+        self.below += usize::from(dn::is_below(&dn, &self.base));
+        // No name of an entry is found by it.
+        let member = if is_name { Member::Unknown } else { Member::Dn(dn) };
+        census.member(group, member);
+    }
+
+    /// What to do where no member can be anybody of the directory: all memberships would end. Members that are not selected are
+    /// none of that.
+    fn are_lost(&self, kind: Kind) -> Option<&'static str> {
+        match self {
+            Self { values: 0, .. } => None,
+            Self { by_name: false, values, names, .. } if values == names => {
+                Some("none of them is a distinguished name; where they are user names, set posix-groups = \"Y\"")
+            }
+            Self { by_name: true, names: 0, .. } => {
+                Some("all of them look like distinguished names, and not like user names; set posix-groups = \"N\"")
+            }
+            // In an Active Directory they may all be of other domains.
+            Self { by_name: false, below: 0, .. } if kind != Kind::ActiveDirectory => {
+                Some("none of them is below the base; correct base or group-member-field")
+            }
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -53,11 +53,13 @@ pub enum SourceError {
     },
     /// A field that every user needs is in none of them.
     #[error(
-        "source {:?}: none of {users} users has the field {field:?}; {advice}", name.as_str()
+        "source {:?}: {of}: none of {users} users has the field {field:?}; {advice}", name.as_str()
     )]
     NoField {
         /// The source.
         name: SourceName,
+        /// The server and the base, or what was read.
+        of: String,
         /// How many users came.
         users: usize,
         /// The field.
@@ -65,14 +67,33 @@ pub enum SourceError {
         /// What to do.
         advice: &'static str,
     },
+    /// Groups have members who cannot be found: all memberships would end.
+    #[error(
+        "source {:?}: server {server:?}: the members of groups cannot be found ({members} values of the field {field:?}): \
+         {advice}. Nobody leaves a group because of that", name.as_str()
+    )]
+    NoMembers {
+        /// The source.
+        name: SourceName,
+        /// The server.
+        server: String,
+        /// How many there are.
+        members: usize,
+        /// The field.
+        field: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// Two entries that cannot be told apart.
     #[error(
-        "source {:?}: {first:?} and {second:?} both have the key {key:?}, and a key is one entry's alone; check \
+        "source {:?}: server {server:?}: {first:?} and {second:?} both have the key {key:?}, and a key is one entry's alone; check \
          user-key-field", name.as_str()
     )]
     Twice {
         /// The source.
         name: SourceName,
+        /// The server.
+        server: String,
         /// The key.
         key: String,
         /// One of them.
@@ -82,12 +103,14 @@ pub enum SourceError {
     },
     /// A group that is to be imported does not exist.
     #[error(
-        "source {:?}: there is no group {group:?}, whose members are to be imported; check `groups` of the source. \
+        "source {:?}: {of}: there is no group {group:?}, whose members are to be imported; check `groups` of the source. \
          Nobody is removed because of that", name.as_str()
     )]
     NoGroup {
         /// The source.
         name: SourceName,
+        /// The server and the base, or what was read.
+        of: String,
         /// The group.
         group: String,
     },

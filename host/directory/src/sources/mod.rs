@@ -20,7 +20,7 @@ pub(crate) mod rows;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use cardinal_domain::site::{Secret, Security, Source, SourceKind};
-use unicode_normalization::UnicodeNormalization as _;
+use serde::{Deserialize, Serialize};
 
 use self::{
     census::Census,
@@ -30,8 +30,6 @@ pub use self::{
     error::{SourceError, Tried},
     ldap::{FilterError, LdapError, Outcome},
 };
-use serde::{Deserialize, Serialize};
-
 use crate::{
     schema::Schema,
     snapshot::{Handover, Mark, Progress, Snapshot},
@@ -118,12 +116,15 @@ fn begin(reading: &Reading<'_>, session: &Session) {
     reading.progress.tell(|figures| figures.server.clone_from(&session.server));
 }
 
-/// Tells of a way that nothing protects.
-fn warn_of_plain(source: &Source, server: &str, census: &mut Census) {
+/// Tells what is to be known of the way to a server: who was passed over, and that nothing protects it.
+fn remark_way(source: &Source, session: &Session, census: &mut Census) {
+    let server = &session.server;
+    for (passed, error) in &session.passed_over {
+        census.remark(passed, format!("was passed over: {error}; {server:?} was asked instead"));
+    }
     if source.security != Security::Plain {
         return;
     }
-    tracing::warn!(source = %source.name, %server, "a directory is read without protection");
     let message = "is read without protection: everybody on the way reads the password and the users, and can change them; \
                    set security = \"ldaps\" or \"starttls\"";
     census.remark(server, message.into());
@@ -144,15 +145,6 @@ fn outermost(units: &[String]) -> Vec<String> {
         }
     }
     kept
-}
-
-/// One spelling for what directories hold to be one name: case and Unicode form make no difference.
-fn fold(name: &str) -> String {
-    if name.is_ascii() {
-        name.to_ascii_lowercase()
-    } else {
-        name.nfc().collect::<String>().to_lowercase().nfc().collect()
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use cardinal_domain::sync::Total;
+use cardinal_domain::{names::folded, sync::Total};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
@@ -84,7 +84,7 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
     let groups = u64::try_from(all.len()).unwrap_or(u64::MAX);
     // Each group is a run of the program: where some are selected, nobody needs the others.
     let is_wanted = |name: &String| {
-        source.groups.is_empty() || source.groups.iter().any(|wanted| super::fold(wanted.trim()) == super::fold(name))
+        source.groups.is_empty() || source.groups.iter().any(|wanted| folded(wanted.trim()) == folded(name))
     };
     for group in all.iter().filter(|name| is_wanted(name)) {
         let asked = ["group-member-names", group.as_str()];
@@ -92,7 +92,7 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         let members = names(&answer).map_err(|problem| failed(&asked, problem))?;
         rows.group(group).1.extend(members);
     }
-    let totals = vec![Total { of: source.name.to_string(), users, groups }];
+    let totals = vec![Total { of: source.from.clone(), users, groups }];
     let of = format!("program {:?}", source.from);
     rows.finish().snapshot(source, None, &of, totals, reading.progress.figures(), None, Scope::Whole)
 }

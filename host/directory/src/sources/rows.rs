@@ -6,12 +6,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cardinal_domain::nearest::nearest;
+use cardinal_domain::{names::folded, nearest::nearest};
 
 use super::{
     census::{Census, Found, FoundGroup, Member},
     entries::add_addresses,
-    fold,
     ldap::entry::{LONGEST_VALUE, text},
 };
 use crate::snapshot::Person;
@@ -74,13 +73,24 @@ const NAMES: &[(&str, Column)] = &[
 /// The columns that a first row names. None: it names none, and is a row like the others.
 ///
 /// # Errors
-/// A name that nobody knows, or one that comes twice.
+/// A name that nobody knows, or one that comes twice, or names without that of the user name.
 pub(crate) fn header(cells: &[&str]) -> Result<Option<Vec<Column>>, String> {
     let tidy = |cell: &&str| cell.trim().to_lowercase().replace(['_', ' '], "-");
     let cells: Vec<String> = cells.iter().map(tidy).collect();
     let names_users = |cell: &String| NAMES.iter().any(|(name, column)| name == cell && *column == Column::Name);
     if !cells.iter().any(names_users) {
-        return Ok(None);
+        // A row of a user would not hold a heading, and its card would be somebody's name.
+        return match cells.iter().find(|cell| NAMES.iter().any(|(name, _)| name == *cell)) {
+            Some(known) => {
+                let names: Vec<_> =
+                    NAMES.iter().filter(|(_, column)| *column == Column::Name).map(|(name, _)| *name).collect();
+                Err(format!(
+                    "{known:?} is the heading of a column, and none says which one has the user name: call that one {}",
+                    names.join(" or ")
+                ))
+            }
+            None => Ok(None),
+        };
     }
     let mut columns = Vec::new();
     for cell in &cells {
@@ -121,6 +131,10 @@ impl Rows {
         for (column, cell) in columns.iter().zip(cells) {
             let value = match text(cell.as_bytes()) {
                 Ok(value) => value,
+                // Taken as empty, it would end all memberships.
+                Err(error) if *column == Column::Groups => {
+                    return Err(format!("line {line}: the field of the groups {error}; correct it there"));
+                }
                 Err(error) => {
                     self.census.remark(&person.place, format!("{column:?} {error}; it is taken as empty"));
                     continue;
@@ -151,7 +165,7 @@ impl Rows {
                  correct it there"
             ));
         }
-        let folded = fold(&person.name);
+        let name = folded(&person.name);
         if columns.contains(&Column::Key) {
             if person.key.is_empty() {
                 return Err(format!("line {line} has no key, and there is a column for it"));
@@ -162,11 +176,11 @@ impl Rows {
         } else {
             // Without a key of their own rows are recognised by the name. Two of one name are both told, so that the plan can
             // say that they are in conflict.
-            let times = self.names.entry(folded).or_default();
+            let times = self.names.entry(name.clone()).or_default();
             *times += 1;
             person.key = match times {
-                1 => fold(&person.name),
-                again => format!("{}\t{again}", fold(&person.name)),
+                1 => name,
+                again => format!("{name}\t{again}"),
             };
         }
         for group in groups {
@@ -180,7 +194,7 @@ impl Rows {
     /// The group of this name, which is made if it is not there.
     pub(crate) fn group(&mut self, name: &str) -> &mut (String, Vec<String>) {
         let next = self.groups.len();
-        let number = *self.group_numbers.entry(fold(name)).or_insert(next);
+        let number = *self.group_numbers.entry(folded(name)).or_insert(next);
         if number == next {
             self.groups.push((name.to_owned(), Vec::new()));
         }
@@ -197,7 +211,7 @@ impl Rows {
     pub(crate) fn finish(mut self) -> Census {
         self.census.index_names();
         for (name, members) in self.groups {
-            let key = fold(&name);
+            let key = folded(&name);
             let place = format!("group {name}");
             let group = self.census.group(FoundGroup { key, place, name, ..FoundGroup::default() });
             for member in members {
@@ -273,6 +287,11 @@ mod tests {
         ] {
             assert!(of_program(output).unwrap_err().contains(why), "{why}");
         }
+        let long = "x".repeat(LONGEST_VALUE + 1);
+        for groups in ["sta\0ff", &long] {
+            let refused = Rows::default().take(&[Column::Name, Column::Groups], &["ada", groups], 7).unwrap_err();
+            assert!(refused.contains("line 7: the field of the groups has a value"), "{refused}");
+        }
     }
 
     #[test]
@@ -290,6 +309,7 @@ mod tests {
             Ok(Some(vec![Column::Name, Column::FullName, Column::SecondCard]))
         );
         assert_eq!(header(&["ada", "Ada Lovelace"]), Ok(None));
+        assert!(header(&["login", "card"]).unwrap_err().contains("call that one name or user"));
         assert!(header(&["name", "e-mail"]).unwrap_err().contains("did you mean \"email\"?"));
         assert!(header(&["name", "card", "card"]).unwrap_err().contains("two columns"));
     }

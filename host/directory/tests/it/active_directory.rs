@@ -1,6 +1,9 @@
 //! Domains of an Active Directory, with what Samba does differently: pages and values that come so many at a time, members of
 //! other domains, and what changed since.
 
+use std::sync::atomic::Ordering;
+
+use cardinal_directory::Snapshot;
 use ldap3_proto::LdapSearchResultEntry;
 
 use crate::{
@@ -108,7 +111,7 @@ async fn pages_and_ranges_are_read_to_their_end() {
     let first = &snapshot.people[0];
     assert_eq!(first.key, "000103e8-0000-0000-fffe-000000000001");
     assert_eq!((first.name.as_str(), first.full_name.as_str()), ("u1x1000", "User 1000"));
-    assert_eq!((snapshot.totals[0].of.as_str(), snapshot.totals[0].users), ("school: a.test", 5_000));
+    assert_eq!((snapshot.totals[0].of.as_str(), snapshot.totals[0].users), ("a.test", 5_000));
 }
 
 #[tokio::test]
@@ -211,4 +214,82 @@ async fn what_changed_is_read_while_the_mark_is_good() {
             read_with(&source(&text), &trust, &locals, Some(&cardinal_directory::Mark(broken))).await.unwrap();
         assert_eq!((snapshot.scope, snapshot.people.len()), (Scope::Whole, 10));
     }
+}
+
+#[tokio::test]
+async fn one_that_is_read_as_plain_ldap_has_primary_groups_and_no_disabled_accounts() {
+    let mut entries = domain(1, A, 3, "9", &[1; 16]);
+    entries.push(group(1, A, "Domain Users", 513, &[]));
+    let server = Fake { entries, ..Fake::default() }.start().await;
+    let text = crate::whole_or_nothing::settings(&server.address)
+        .replace("openldap", "active-directory")
+        .replace("dc=school,dc=test", A);
+    let snapshot = read_source(&source(&text)).await.unwrap();
+    assert_eq!((snapshot.people.len(), snapshot.groups[0].members.len()), (3, 3));
+    assert_eq!((snapshot.totals[0].of.as_str(), snapshot.totals[0].users), (A, 3));
+    assert_eq!(read_source(&source(&format!("{text}disabled = true\n"))).await.unwrap().people.len(), 4);
+    // What is the key of a group says who has it for a primary one all the same.
+    let by_account = format!("{text}schema = {{ user-key-field = \"objectSid\" }}\n");
+    let snapshot = read_source(&source(&by_account)).await.unwrap();
+    assert_eq!((snapshot.groups[0].key.as_str(), snapshot.groups[0].members.len()), ("s-1-5-21-1-2-1-513", 3));
+}
+
+/// Pages of users and of groups, and searches in one piece: what it says about itself, its copy, and three more ranges.
+const PAGES: usize = 3 + 1;
+const UNPAGED: usize = 2 + 3;
+
+/// Reads a domain whose group gives three of its ten members at a time.
+async fn ranged(fault: Option<(usize, Fault)>, fault_unpaged: Option<(usize, Fault)>) -> Result<Snapshot, String> {
+    let mut entries = domain(1, A, 10, "9", &[1; 16]);
+    let everybody: Vec<String> = (1_000..1_010).map(|number| format!("CN=User {number},OU=Staff,{A}")).collect();
+    entries.push(group(1, A, "Everybody", 700, &everybody));
+    let server = Fake { entries, page: 4, range: 3, fault, fault_unpaged, ..Fake::default() }.start().await;
+    let read = read_source(&source(&settings(&[("a.test", &server)]))).await;
+    let counts = (server.pages.load(Ordering::SeqCst), server.unpaged.load(Ordering::SeqCst));
+    if read.is_ok() {
+        assert_eq!(counts, (PAGES, UNPAGED));
+    }
+    read.map_err(|error| {
+        let error = error.to_string();
+        assert!(error.contains("\"school\"") && error.contains(&server.address), "{error}");
+        error
+    })
+}
+
+#[tokio::test]
+async fn a_fault_in_any_search_of_a_domain_gives_nothing() {
+    let whole = ranged(None, None).await.unwrap();
+    assert_eq!((whole.people.len(), whole.groups[0].members.len()), (10, 10));
+    assert!(whole.mark.is_some());
+    let mut faults = vec![
+        (Fault::CutBefore, "closed the connection"),
+        (Fault::CutBetween, "closed the connection"),
+        (Fault::CutInside, "closed the connection"),
+        (Fault::CutBeforeTheEnd, "closed the connection"),
+        (Fault::Leave, "closed the connection"),
+        (Fault::Garbage, "no LDAP"),
+        (Fault::Hollow, "no LDAP"),
+        (Fault::Stump, "no LDAP"),
+        (Fault::Silence, "longer than 1 s"),
+        (Fault::NoEnd, "longer than 1 s"),
+        (Fault::Huge, "longer than 1 s"),
+    ];
+    faults.extend([1, 3, 4, 10, 11, 32, 50, 51, 52, 53, 80].map(|code| (Fault::Code(code), "result code ")));
+    let mut readings = tokio::task::JoinSet::new();
+    for (fault, why) in faults {
+        for on in 1..=PAGES {
+            readings.spawn(async move { (ranged(Some((on, fault)), None).await, on, fault, why) });
+        }
+        // That a controller does not tell which copy it has is no fault: the next read is a whole one.
+        for on in (1..=UNPAGED).filter(|on| *on != 2 || !matches!(fault, Fault::Code(_))) {
+            readings.spawn(async move { (ranged(None, Some((on, fault))).await, on, fault, why) });
+        }
+    }
+    for (read, on, fault, why) in readings.join_all().await {
+        let error = read.map(|snapshot| snapshot.people.len()).unwrap_err();
+        assert!(error.contains(why), "{on} {fault:?}: {error}");
+    }
+    // No piece of a range.
+    let error = ranged(None, Some((3, Fault::Empty))).await.map(drop).unwrap_err();
+    assert!(error.contains("did not go on at 3"), "{error}");
 }

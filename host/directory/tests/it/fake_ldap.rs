@@ -69,6 +69,8 @@ pub(crate) struct Fake {
     /// Referrals along with each page.
     pub(crate) referrals: usize,
     pub(crate) fault: Option<(usize, Fault)>,
+    /// The same of searches that are answered in one piece, counted by themselves.
+    pub(crate) fault_unpaged: Option<(usize, Fault)>,
     /// What a sign-in is answered.
     pub(crate) bind: (i64, &'static str),
     /// A sign-in is answered with a message in which no outcome stands.
@@ -89,6 +91,7 @@ impl Default for Fake {
             range: 1_500,
             referrals: 0,
             fault: None,
+            fault_unpaged: None,
             bind: (0, ""),
             hollow: false,
             tls: None,
@@ -103,6 +106,7 @@ pub(crate) struct Running {
     pub(crate) address: String,
     pub(crate) connections: Arc<AtomicUsize>,
     pub(crate) pages: Arc<AtomicUsize>,
+    pub(crate) unpaged: Arc<AtomicUsize>,
     pub(crate) seen: Arc<std::sync::Mutex<Vec<(String, String)>>>,
     task: JoinHandle<()>,
 }
@@ -126,44 +130,46 @@ impl Fake {
     pub(crate) async fn start(self) -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (connections, pages, seen): (Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<std::sync::Mutex<_>>) =
-            Default::default();
-        let (counted, paged, noted) = (Arc::clone(&connections), Arc::clone(&pages), Arc::clone(&seen));
+        let (connections, pages, unpaged): (Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
+        let seen: Arc<std::sync::Mutex<_>> = Arc::default();
+        let (counted, noted) = (Arc::clone(&connections), Arc::clone(&seen));
+        let searches = [Arc::clone(&pages), Arc::clone(&unpaged)];
         let task = tokio::spawn(async move {
             let mut served = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 stream.set_nodelay(true).unwrap();
                 counted.fetch_add(1, Ordering::SeqCst);
-                let (fake, pages, seen) = (self.clone(), Arc::clone(&paged), Arc::clone(&noted));
+                let (fake, searches, seen) = (self.clone(), searches.clone(), Arc::clone(&noted));
                 served.spawn(async move {
                     match &fake.tls {
                         Some(tls) if !fake.starttls => {
                             if let Ok(stream) = tls.clone().accept(stream).await {
-                                Serving { fake: &fake, pages, seen, stream, buffer: BytesMut::new() }.run().await;
+                                Serving { fake: &fake, searches, seen, stream, buffer: BytesMut::new() }.run().await;
                             }
                         }
                         _ => {
-                            let mut serving = Serving { fake: &fake, pages, seen, stream, buffer: BytesMut::new() };
+                            let mut serving = Serving { fake: &fake, searches, seen, stream, buffer: BytesMut::new() };
                             // It comes back where TLS is asked for.
                             if serving.run().await
                                 && let Some(tls) = &fake.tls
                                 && let Ok(stream) = tls.clone().accept(serving.stream).await
                             {
-                                let (pages, seen) = (serving.pages, serving.seen);
-                                Serving { fake: &fake, pages, seen, stream, buffer: BytesMut::new() }.run().await;
+                                let (searches, seen) = (serving.searches, serving.seen);
+                                Serving { fake: &fake, searches, seen, stream, buffer: BytesMut::new() }.run().await;
                             }
                         }
                     }
                 });
             }
         });
-        Running { address, connections, pages, seen, task }
+        Running { address, connections, pages, unpaged, seen, task }
     }
 }
 
 struct Serving<'a, S> {
     fake: &'a Fake,
-    pages: Arc<AtomicUsize>,
+    /// How many pages were asked for, and how many answers in one piece.
+    searches: [Arc<AtomicUsize>; 2],
     seen: Arc<std::sync::Mutex<Vec<(String, String)>>>,
     stream: S,
     buffer: BytesMut,
@@ -234,24 +240,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
     /// False: the connection ends.
     async fn search(&mut self, id: i32, search: &LdapSearchRequest, controls: &[LdapControl]) -> bool {
         let found: Vec<_> = self.fake.entries.iter().filter(|entry| is_meant(entry, search)).collect();
-        let Some((size, cookie)) = controls.iter().find_map(|control| match control {
+        let paged = controls.iter().find_map(|control| match control {
             LdapControl::SimplePagedResults { size, cookie } => Some((*size, cookie.clone())),
             _ => None,
-        }) else {
-            let code = if found.is_empty() { 32 } else { 0 };
-            for entry in found {
-                self.send(id, LdapOp::SearchResultEntry(self.shown(entry, search)), vec![]).await;
-            }
-            self.send(id, LdapOp::SearchResultDone(result(code, "")), vec![]).await;
-            return true;
-        };
-        let page = self.pages.fetch_add(1, Ordering::SeqCst) + 1;
-        let fault = self.fake.fault.and_then(|(on, fault)| match fault {
+        });
+        let is_paged = paged.is_some();
+        let (size, cookie) = paged.unwrap_or_else(|| (i64::from(u16::MAX), Vec::new()));
+        let [pages, unpaged] = &self.searches;
+        let (counter, fault) = if is_paged { (pages, self.fake.fault) } else { (unpaged, self.fake.fault_unpaged) };
+        let page = counter.fetch_add(1, Ordering::SeqCst) + 1;
+        let fault = fault.and_then(|(on, fault)| match fault {
             Fault::Again | Fault::Empty => (page >= on).then_some(fault),
             _ => (page == on).then_some(fault),
         });
         let begin: usize = String::from_utf8(cookie).unwrap().parse().unwrap_or(0);
-        let size = usize::try_from(size).unwrap().min(self.fake.page).max(1);
+        let size = usize::try_from(size).unwrap().min(if is_paged { self.fake.page } else { usize::MAX }).max(1);
         let entries: Vec<_> = found.iter().skip(begin).take(size).map(|entry| self.shown(entry, search)).collect();
         let next = begin + entries.len();
         match fault {
@@ -295,7 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
                 _ => self.send(id, LdapOp::SearchResultEntry(entry), vec![]).await,
             }
         }
-        for number in 0..self.fake.referrals {
+        for number in 0..if is_paged { self.fake.referrals } else { 0 } {
             let reference = LdapSearchResultReference { uris: vec![format!("ldap://other{number}/dc=x")] };
             self.send(id, LdapOp::SearchResultReference(reference), vec![]).await;
         }
@@ -310,6 +313,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
             Some(Fault::NoEnd) => std::future::pending().await,
             Some(Fault::Code(code)) => (code, vec![LdapControl::SimplePagedResults { size: 0, cookie: Vec::new() }]),
             Some(Fault::NoWord) => (0, vec![]),
+            _ if !is_paged => (if found.is_empty() { 32 } else { 0 }, vec![]),
             _ => (0, vec![LdapControl::SimplePagedResults { size: 0, cookie }]),
         };
         self.send(id, LdapOp::SearchResultDone(result(code, "")), controls).await;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use cardinal_directory::Remark;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -19,6 +20,13 @@ async fn the_next_server_is_tried_where_one_is_away_or_busy() {
     let snapshot = read_source(&source(&settings(&servers))).await.unwrap();
     assert_eq!((snapshot.figures.server.as_str(), snapshot.people.len()), (good.address.as_str(), 22));
     assert_eq!(busy.connections.load(Ordering::SeqCst), 1);
+    for (server, why) in [(&closed, "cannot be reached"), (&busy.address, "busy")] {
+        let instead = format!("{:?} was asked instead", good.address);
+        let is_it = |remark: &Remark| {
+            remark.place == *server && remark.message.contains(why) && remark.message.ends_with(&instead)
+        };
+        assert!(snapshot.remarks.iter().any(is_it), "{:?}", snapshot.remarks);
+    }
     let error = told(read_source(&source(&settings(&format!("{closed}\", \"{}", busy.address)))).await);
     assert!(error.contains(&closed) && error.contains("cannot be reached") && error.contains("busy"), "{error}");
 }
@@ -130,7 +138,10 @@ async fn what_users_are_recognised_by_must_be_there() {
     };
     let server = without("entryUUID").start().await;
     let error = told(read_source(&source(&settings(&server.address))).await);
-    assert!(error.contains("none of 22 users has the field \"entryUUID\""), "{error}");
+    assert!(
+        error.contains("none of 22 users has the field \"entryUUID\"") && error.contains(&server.address),
+        "{error}"
+    );
     let by_place = format!("{}schema = {{ user-key-field = \"dn\" }}\n", settings(&server.address));
     let snapshot = read_source(&source(&by_place)).await.unwrap();
     assert_eq!(snapshot.people[0].key, "uid=user0,ou=people,dc=school,dc=test");
@@ -140,7 +151,7 @@ async fn what_users_are_recognised_by_must_be_there() {
         settings(&server.address)
     );
     let error = told(read_source(&source(&wrong.replace("mail2\"", "mail2\", user-key-field = \"dn\""))).await);
-    assert!(error.contains("none of 22 users has the field \"mail2\""), "{error}");
+    assert!(error.contains("none of 22 users has the field \"mail2\"") && error.contains(&server.address), "{error}");
 }
 
 #[tokio::test]
@@ -151,7 +162,7 @@ async fn two_entries_with_one_key_are_refused() {
     entries.push(copy);
     let server = Fake { entries, ..Fake::default() }.start().await;
     let error = told(read_source(&source(&settings(&server.address))).await);
-    assert!(error.contains("uid=user0,") && error.contains("uid=copy,"), "{error}");
+    assert!(error.contains("uid=user0,") && error.contains("uid=copy,") && error.contains(&server.address), "{error}");
 }
 
 #[tokio::test]
@@ -195,9 +206,95 @@ async fn units_and_groups_select() {
     let snapshot = read_source(&with("ous = [\"ou=guests,dc=school,dc=test\"]\n")).await.unwrap();
     assert_eq!((snapshot.people.len(), snapshot.totals[0].users, snapshot.totals[0].groups), (1, 22, 7));
     let error = told(read_source(&with("groups = [\"group1\", \"pupils\"]\n")).await);
-    assert!(error.contains("no group \"pupils\""), "{error}");
+    assert!(error.contains("no group \"pupils\"") && error.contains(&server.address), "{error}");
     let error = told(read_source(&with("schema = { user-nam-field = \"x\" }\n")).await);
     assert!(error.contains("did you mean \"user-name-field\"?"), "{error}");
     let error = told(read_source(&with("schema = { user-name-search = \"(&(uid={0})\" }\n")).await);
     assert!(error.contains("bracket"), "{error}");
+}
+
+#[tokio::test]
+async fn disabled_accounts_and_twins_of_a_compat_tree_are_left_out() {
+    let user = |dn: &str, class: &[u8], key: &[u8], locked: &[u8]| {
+        let fields: &[(&str, &[&[u8]])] =
+            &[("objectClass", &[class]), ("uid", &[b"ada"]), ("nsUniqueId", &[key]), ("nsAccountLock", &[locked])];
+        entry(dn, fields)
+    };
+    let entries = vec![
+        user("uid=ada,cn=users,dc=school,dc=test", b"inetOrgPerson", b"1", b"FALSE"),
+        user("uid=bob,cn=users,dc=school,dc=test", b"inetOrgPerson", b"2", b"TRUE"),
+        user("uid=ada,cn=compat,dc=school,dc=test", b"posixAccount", b"3", b"FALSE"),
+    ];
+    let server = Fake { entries, ..Fake::default() }.start().await;
+    let text = settings(&server.address).replace("openldap", "389");
+    let snapshot = read_source(&source(&text)).await.unwrap();
+    assert_eq!(snapshot.people.iter().map(|person| person.key.as_str()).collect::<Vec<_>>(), ["1"]);
+    assert_eq!(read_source(&source(&format!("{text}disabled = true\n"))).await.unwrap().people.len(), 2);
+}
+
+#[tokio::test]
+async fn of_several_values_one_is_taken_whatever_their_order() {
+    let read = async |turned: bool| {
+        let mut entries = school();
+        for (number, fields) in [
+            (0, vec![("uid", [&b"user0"[..], b"aaa"]), ("pager", [b"4712", b"4711"])]),
+            (1, vec![("uid", [b"x", b"b"])]),
+        ] {
+            entries[number].attributes.retain(|own| own.atype != "uid");
+            for (name, mut values) in fields {
+                if turned {
+                    values.reverse();
+                }
+                entries[number].attributes.extend(entry("", &[(name, &values)]).attributes);
+            }
+        }
+        let server = Fake { entries, ..Fake::default() }.start().await;
+        let text = format!("{}schema = {{ user-card-id-field = \"pager\" }}\n", settings(&server.address));
+        read_source(&source(&text)).await.unwrap()
+    };
+    for turned in [false, true] {
+        let snapshot = read(turned).await;
+        let of = |key: &str| snapshot.people.iter().find(|person| person.key.ends_with(key)).unwrap();
+        assert_eq!((of("000").name.as_str(), of("000").card.as_str(), of("001").name.as_str()), ("user0", "4711", "b"));
+        let remarks: Vec<_> =
+            snapshot.remarks.iter().filter(|remark| remark.message.contains("several values")).collect();
+        assert_eq!(remarks.len(), 3, "{remarks:?}");
+        assert!(remarks.iter().all(|remark| !remark.message.contains("471")), "{remarks:?}");
+    }
+}
+
+#[tokio::test]
+async fn groups_whose_members_cannot_be_found_are_told_or_refused() {
+    let read = async |members: &[&[u8]], more: &str| {
+        let mut entries = school();
+        for entry in &mut entries {
+            entry.attributes.iter_mut().filter(|field| field.atype == "member").for_each(|field| {
+                field.vals = members.iter().map(|value| value.to_vec()).collect();
+            });
+        }
+        let server = Fake { entries, ..Fake::default() }.start().await;
+        read_source(&source(&format!("{}{more}", settings(&server.address)))).await
+    };
+    let (name, dn, away): (&[u8], &[u8], &[u8]) =
+        (b"user0", b"uid=user0,ou=people,dc=school,dc=test", b"uid=user0,dc=elsewhere");
+    let by_name = "schema = { posix-groups = \"Y\", group-search = \"(member=*)\", group-member-field = \"member\" }\n";
+    for (members, more, why) in [
+        (&[name][..], "", "set posix-groups = \"Y\""),
+        (&[dn], by_name, "set posix-groups = \"N\""),
+        (&[away], "", "below the base"),
+    ] {
+        let error = told(read(members, more).await);
+        assert!(error.contains("the members of groups cannot be found (7 values") && error.contains(why), "{error}");
+    }
+    for (members, more, why) in [
+        (&[name, dn][..], "", "7 members of groups are no distinguished names"),
+        // Nobody of a unit that is not read.
+        (&[b"uid=gone,ou=people,dc=school,dc=test"], "", ""),
+        (&[], "", "none of the 7 groups below it has a member"),
+        (&[b""], "", "none of the 7 groups below it has a member"),
+        (&[dn], "schema = { group-search = \"(objectClass=none)\" }\n", "no groups were found below it"),
+    ] {
+        let snapshot = read(members, more).await.unwrap();
+        assert!(snapshot.remarks.iter().any(|remark| remark.message.contains(why)), "{why}: {:?}", snapshot.remarks);
+    }
 }

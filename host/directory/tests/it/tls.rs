@@ -68,7 +68,7 @@ async fn certificates_are_believed_for_their_name_their_time_and_their_authority
         for (acceptor, why) in [
             (known.server("127.0.0.1", true), "has expired"),
             (known.server("ldap.school.test", false), "for another name"),
-            (authority("other").server("127.0.0.1", false), "no authority known here"),
+            (authority("other").server("127.0.0.1", false), "directory.ca in cardinal.toml"),
             (authority("known").server("127.0.0.1", false), "not made by the authority"),
         ] {
             let bad = start(acceptor, starttls, false).await;

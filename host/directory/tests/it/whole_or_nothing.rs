@@ -1,8 +1,21 @@
 //! A server fails on a page, for every page and every way of failing: there is an error that says where, and never a part of a
 //! snapshot.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::Ordering,
+};
 
+use cardinal_directory::{
+    ELSEWHERE, Group, Remark, Scope, Snapshot,
+    plan::{Options, Record, Said, plan},
+};
+use cardinal_domain::{
+    names::UserName,
+    site::{Origin, User},
+    strict_toml,
+    sync::{self, Change, Plan},
+};
 use ldap3_proto::{LdapResultCode, LdapSearchResultEntry};
 
 use crate::{
@@ -71,12 +84,54 @@ async fn a_server_that_does_not_fail_gives_everything() {
         let snapshot = read_source(&source(&settings(&server.address))).await.unwrap();
         assert_eq!((snapshot.people.len(), snapshot.groups.len()), (USERS, GROUPS));
         // Each group contains the next one, and the last one the first: all have everybody.
-        assert!(snapshot.groups.iter().all(|group| group.members.len() == USERS));
+        let members = |group: &Group| group.members.iter().filter(|member| &***member != ELSEWHERE).count();
+        assert!(snapshot.groups.iter().all(|group| members(group) == USERS));
+        // What others have was not read: nobody is gone, and nobody has left a group.
+        let is_part = referrals > 0;
+        assert_eq!(snapshot.scope, if is_part { Scope::Changes } else { Scope::Whole });
+        assert!(snapshot.groups.iter().all(|group| group.members.iter().any(|key| &**key == ELSEWHERE) == is_part));
+        let remarks = snapshot.remarks.iter().filter(|remark| remark.message.contains("leads to was not read"));
+        assert_eq!(remarks.count(), referrals.min(100));
+        let is_of_the_first = |remark: &Remark| remark.place == "ldap://other0/dc=x";
+        assert_eq!(snapshot.remarks.iter().any(is_of_the_first), is_part);
+        let stays = plan_for(&snapshot);
+        // The source is said once.
+        assert_eq!(
+            stays.totals.iter().map(|total| total.of.as_str()).collect::<Vec<_>>(),
+            ["school: dc=school,dc=test"]
+        );
+        assert_eq!(stays.changes.iter().any(is_loss), !is_part, "{:?}", stays.changes);
         assert_eq!(server.pages.load(Ordering::SeqCst), PAGES);
         assert_eq!((snapshot.figures.pages, snapshot.figures.entries), (PAGES as u64, (USERS + GROUPS) as u64));
         assert!(snapshot.remarks.iter().any(|remark| remark.message.contains("without protection")));
         let (name, password) = server.seen.lock().unwrap()[0].clone();
         assert_eq!((name.as_str(), password.as_str()), ("cn=reader", "secret-of-the-reader"));
+    }
+}
+
+/// What a sync would do where somebody and a group are on record whom this snapshot does not have, and they are in a group that
+/// it has.
+fn plan_for(snapshot: &Snapshot) -> Plan {
+    let origin = |key: &str| Origin { source: snapshot.source.clone(), key: key.to_owned() };
+    let user: User = strict_toml::parse("name = \"far\"\n").unwrap();
+    let user = User { origin: Some(origin("far")), ..user };
+    let group = |name: &str, key: &str| sync::Group {
+        name: name.parse().unwrap(),
+        origin: origin(key),
+        members: vec!["far".parse().unwrap()],
+    };
+    let groups = [group("group0", "10000000-0000-0000-0000-000000000000"), group("far", "far")];
+    let record = Record { users: &[user], groups: &groups };
+    let pin = |_: &UserName, _: &str| unreachable!();
+    let said = Said { snapshots: std::slice::from_ref(snapshot), pin: &pin };
+    plan(record, said, &Options::of(&BTreeMap::new(), true))
+}
+
+fn is_loss(change: &Change) -> bool {
+    match change {
+        Change::RemoveUser { .. } | Change::RemoveGroup { .. } => true,
+        Change::Members { left, .. } => !left.is_empty(),
+        _ => false,
     }
 }
 
@@ -148,6 +203,6 @@ async fn a_directory_without_users_is_an_error_and_not_an_empty_one() {
     for entries in [nobody, Vec::new()] {
         let server = Fake { entries, ..Fake::default() }.start().await;
         let error = told(read_source(&source(&settings(&server.address))).await);
-        assert!(error.contains("no users at all"), "{error}");
+        assert!(error.contains("no users at all") && error.contains(&server.address), "{error}");
     }
 }

@@ -84,6 +84,22 @@ pub(crate) fn is_below(name: &str, base: &str) -> bool {
     name == base || name.strip_suffix(base).and_then(|rest| rest.strip_suffix(',')).is_some_and(separates)
 }
 
+/// The parts of the first piece of a name, in the spelling of [`spelling`]: `uid=ada` of `uid=ada+sn=x,dc=y`.
+pub(crate) fn first_parts(name: &str) -> impl Iterator<Item = &str> {
+    let mut is_escaped = false;
+    let ends = name.bytes().position(|byte| {
+        let separates = byte == b',' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        separates
+    });
+    let mut is_escaped = false;
+    name.get(..ends.unwrap_or(name.len())).unwrap_or_default().split(move |c| {
+        let separates = c == '+' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        separates
+    })
+}
+
 /// The base of an Active Directory domain: `dc=school,dc=example` for `school.example`.
 pub(crate) fn of_domain(name: &str) -> String {
     let labels: Vec<_> = name.split('.').filter(|label| !label.is_empty()).map(|label| format!("dc={label}")).collect();
@@ -127,6 +143,9 @@ mod tests {
         assert!(is_below("cn=ada,dc=x", "dc=x") && is_below("dc=x", "dc=x"));
         assert!(!is_below("cn=ada,cdc=x", "dc=x") && !is_below("dc=x", "cn=ada,dc=x"));
         assert!(!is_below("cn=ada\\,dc=x", "dc=x"));
+        let parts = |name: &str| first_parts(name).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(parts("uid=a\\,\\+b+sn=x,dc=y"), ["uid=a\\,\\+b", "sn=x"]);
+        assert_eq!(parts("uid=a\\\\,dc=y"), ["uid=a\\\\"]);
         assert_eq!(of_domain("staff.school.example"), "dc=staff,dc=school,dc=example");
     }
 

@@ -1,11 +1,14 @@
 //! What stands in the fields of an entry: text, identifiers, and numbers of accounts.
 
 use ldap3::asn1::{PL, StructureTag};
+use sha2::{Digest as _, Sha256};
 
 use super::error::clean;
 
 /// The longest text that a field may hold, in characters.
 pub(crate) const LONGEST_VALUE: usize = 9_999;
+/// The longest key: in characters, made of a name in bytes.
+const LONGEST_KEY: usize = 512;
 
 /// An entry, as its bytes. They are looked at where they lie: `SearchEntry` of the library would copy all of them, and panic
 /// where they are malformed.
@@ -38,6 +41,11 @@ impl<'a> RawEntry<'a> {
             _ => None,
         })
     }
+}
+
+/// A list of texts and nothing else, as bytes.
+pub(crate) fn texts(tag: &StructureTag) -> Option<Vec<&[u8]>> {
+    parts(tag)?.iter().map(bytes).collect()
 }
 
 fn parts(tag: &StructureTag) -> Option<&[StructureTag]> {
@@ -111,11 +119,19 @@ pub(crate) fn key(field: &str, value: &[u8]) -> Option<String> {
         return Sid::of(value).map(|sid| sid.0);
     }
     match text(value) {
-        Ok(text) if text.is_empty() || text.chars().count() > 512 => None,
+        Ok(text) if text.is_empty() || text.chars().count() > LONGEST_KEY => None,
         // Identifiers are hexadecimal digits, of which some servers change the case.
         Ok(text) => Some(text.to_lowercase()),
         Err(NoText::Long) => None,
         Err(NoText::Binary) => (value.len() <= 256).then(|| value.iter().map(|byte| format!("{byte:02x}")).collect()),
+    }
+}
+
+/// The key of an entry that is recognised by its distinguished name. A long one is its digest.
+pub(crate) fn dn_key(dn: &str) -> String {
+    match dn.len() {
+        0..=LONGEST_KEY => dn.to_owned(),
+        _ => Sha256::digest(dn).iter().map(|byte| format!("{byte:02x}")).collect(),
     }
 }
 
@@ -216,6 +232,8 @@ mod tests {
         assert_eq!(key("objectguid", b"abcdefghijklmnop").as_deref(), Some("64636261-6665-6867-696a-6b6c6d6e6f70"));
         assert_eq!(key("entryUUID", b" 0FE1-AA ").as_deref(), Some("0fe1-aa"));
         assert_eq!(key("other", &[0xff, 0x00]).as_deref(), Some("ff00"));
+        let long = format!("cn={},dc=x", "é".repeat(260));
+        assert_eq!((dn_key("cn=ada,dc=x").as_str(), dn_key(&long).len()), ("cn=ada,dc=x", 64));
         assert_eq!((key("entryUUID", b""), key("objectGUID", b"short")), (None, None));
     }
 

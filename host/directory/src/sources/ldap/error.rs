@@ -181,11 +181,12 @@ pub(crate) fn tls(error: &io::Error) -> LdapError {
                 "its certificate is for another name; name the server as its certificate does"
             }
             Wrong::UnknownIssuer => {
-                "no authority known here vouches for its certificate; add the one that made it to the trusted authorities"
+                "no authority known here vouches for its certificate; add the one that made it to the file of \
+                 directory.ca in cardinal.toml"
             }
             Wrong::BadSignature => {
                 "its certificate was not made by the authority known here under that name; add the one that made it to the \
-                 trusted authorities"
+                 file of directory.ca in cardinal.toml"
             }
             Wrong::Revoked => "its certificate was revoked",
             _ => "its certificate is not believed",

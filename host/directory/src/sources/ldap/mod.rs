@@ -52,6 +52,10 @@ pub(crate) struct Session {
     ldap: Ldap,
     driver: Driver,
     patience: Duration,
+    /// Where the server says that more is, as it says it, each once.
+    pub(crate) references: Vec<String>,
+    /// Servers before it that would not have it, each with its reason.
+    pub(crate) passed_over: Vec<(String, LdapError)>,
 }
 
 /// No server would have it: each with its reason.
@@ -65,9 +69,8 @@ impl Access<'_> {
         let mut failed = Vec::new();
         for server in &self.servers {
             match self.sign_in(server).await {
-                Ok(session) => return Ok(session),
+                Ok(session) => return Ok(Session { passed_over: failed, ..session }),
                 Err(error) => {
-                    tracing::warn!(%server, %error, "a directory server is passed over");
                     let go_on = error.is_of_this_server();
                     failed.push((server.clone(), error));
                     if !go_on {
@@ -92,7 +95,14 @@ impl Access<'_> {
         }
         let (connection, mut ldap) = self.connect(&address).await?;
         let driver = Driver::of(connection);
-        let mut session = Session { server: server.to_owned(), ldap: ldap.clone(), driver, patience: self.patience };
+        let mut session = Session {
+            server: server.to_owned(),
+            ldap: ldap.clone(),
+            driver,
+            patience: self.patience,
+            references: Vec::new(),
+            passed_over: Vec::new(),
+        };
         let name = match self.bind {
             Bind::Simple => self.bind_as.to_owned(),
             Bind::Anonymous => String::new(),

@@ -13,13 +13,15 @@ use ldap3::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::{LdapError, Outcome, Session, entry::RawEntry, filter};
+use super::{LdapError, Outcome, Session, entry::RawEntry, error::clean, filter};
 use crate::snapshot::Progress;
 
 /// The most entries that one search may give.
 const MOST_ENTRIES: usize = 5_000_000;
 /// The most pages in a row without an entry. Servers give some where a search is slow.
 const MOST_EMPTY_PAGES: usize = 100;
+/// The most references that are kept; more of them say no more.
+const MOST_REFERENCES: usize = 100;
 /// Pages (RFC 2696).
 const PAGED: &str = "1.2.840.113556.1.4.319";
 
@@ -137,11 +139,27 @@ impl Session {
 
     /// What comes next. None: that was all, and its [end](Answer::end) says how it went.
     async fn next(&mut self, answer: &mut Answer<'_>) -> Result<Option<ResultEntry>, LdapError> {
-        match timeout_at(answer.deadline, answer.stream.next()).await {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) => Err(self.failed(error, answer.doing).await),
-            Err(_) => Err(self.too_slow(answer.doing)),
+        loop {
+            match timeout_at(answer.deadline, answer.stream.next()).await {
+                Ok(Ok(Some(found))) if found.is_ref() => self.refer(&found)?,
+                Ok(Ok(found)) => return Ok(found),
+                Ok(Err(error)) => return Err(self.failed(error, answer.doing).await),
+                Err(_) => return Err(self.too_slow(answer.doing)),
+            }
         }
+    }
+
+    /// Keeps who else has a part of what was asked for (RFC 4511, 4.5.3).
+    fn refer(&mut self, found: &ResultEntry) -> Result<(), LdapError> {
+        let uris = super::entry::texts(&found.0).ok_or(LdapError::Protocol("a reference is malformed"))?;
+        // Several in one lead to the same.
+        if let Some(uri) = uris.first().map(|uri| clean(uri))
+            && self.references.len() < MOST_REFERENCES
+            && !self.references.contains(&uri)
+        {
+            self.references.push(uri);
+        }
+        Ok(())
     }
 
     /// Reads the rest of the values of a field of which a server gives so many at a time (MS-ADTS 3.1.1.3.1.3.3). `have`: how
@@ -210,10 +228,9 @@ impl Answer<'_> {
     }
 }
 
-/// The entry that was found. None: a word of who else has more, who is asked if the settings name them, or something on the
-/// way that nobody asked for.
+/// The entry that was found. None: something on the way that nobody asked for.
 fn entry(found: &ResultEntry) -> Result<Option<RawEntry<'_>>, LdapError> {
-    if found.is_ref() || found.is_intermediate() {
+    if found.is_intermediate() {
         return Ok(None);
     }
     RawEntry::of(&found.0).map(Some).ok_or(LdapError::Protocol("an entry is malformed"))
