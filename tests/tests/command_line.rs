@@ -13,18 +13,35 @@ use cardinal_tests::{
 };
 use serde_json::Value;
 
-const VERBS: [&str; 12] =
-    ["init", "serve", "apply", "export", "user", "reader", "device", "printer", "queue", "job", "driver", "event"];
+const VERBS: [&str; 15] = [
+    "init", "serve", "apply", "export", "user", "group", "source", "sync", "reader", "device", "printer", "queue",
+    "job", "driver", "event",
+];
+/// Those whose every verb has examples, too.
+const EXPLAINED: [(&str, &[&str]); 3] = [
+    ("sync", &["test", "now", "changes", "approve", "show", "undo", "call-off", "list"]),
+    ("group", &["list", "show"]),
+    ("source", &["list", "show", "set", "remove"]),
+];
 
 #[tokio::test]
 async fn every_verb_shows_examples() {
     let all = cli::cardinal(&["--help"]).await.ok();
     for verb in VERBS {
         assert!(all.lines().any(|line| line.trim().starts_with(verb)), "`cardinal --help` does not name {verb}");
-        let help = cli::cardinal(&[verb, "--help"]).await.ok();
-        let examples = help.split_once("Example").map(|(_, examples)| examples).unwrap_or_default();
-        assert!(examples.contains("cardinal"), "`cardinal {verb} --help` has no example:\n{help}");
+        shows_examples(&[verb]).await;
     }
+    for (verb, inner) in EXPLAINED {
+        for inner in inner {
+            shows_examples(&[verb, inner]).await;
+        }
+    }
+}
+
+async fn shows_examples(verb: &[&str]) {
+    let help = cli::cardinal(&[verb, &["--help"]].concat()).await.ok();
+    let examples = help.split_once("Example").map(|(_, examples)| examples).unwrap_or_default();
+    assert!(examples.contains("cardinal"), "`cardinal {} --help` has no example:\n{help}", verb.join(" "));
 }
 
 #[tokio::test]

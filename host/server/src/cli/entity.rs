@@ -1,4 +1,4 @@
-//! `cardinal user | queue | source`, and what `device`, `reader` and `printer` share with them: list, show, set, remove.
+//! `cardinal user | queue`, and what `source`, `device`, `reader` and `printer` share with them: list, show, set, remove.
 
 use anyhow::{Result, anyhow, bail};
 use cardinal_domain::card;
@@ -16,16 +16,6 @@ Examples:
   cardinal user set ada second_card=          takes the second card away
   cardinal user password ada                  for queues that ask for a sign-in
   cardinal user remove ada";
-pub(super) const SOURCE: &str = "\
-Examples:
-  cardinal source set school kind=ldap server_type=openldap 'servers=[\"ldap.school.example\"]' \\
-      base=dc=school,dc=example bind_as=cn=reader,dc=school,dc=example password=…
-  cardinal source set company kind=active-directory 'domains=company.example;staff.company.example' \\
-      bind_as=cardinal@company.example password=…
-  cardinal source set company 'groups=[\"Printing\"]' disabled=true
-  cardinal source set staff kind=file from=staff rank=secondary
-  cardinal source remove staff                its users stay
-  cardinal sync test                          what a sync would change";
 pub(super) const QUEUE: &str = "\
 Examples:
   cardinal queue set find-me

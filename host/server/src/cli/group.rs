@@ -20,9 +20,20 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
     /// All of them
+    #[command(after_help = "\
+Examples:
+  cardinal group list
+  cardinal group list --json")]
     List,
     /// One, with its members
-    Show { name: String },
+    #[command(after_help = "\
+Examples:
+  cardinal group show staff
+  cardinal group show 'Staff / Teachers' --json")]
+    Show {
+        /// Its name; upper and lower case are the same
+        name: String,
+    },
 }
 
 impl Action {

@@ -41,15 +41,20 @@ const PAGE: usize = 5_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
-    /// Say what a sync would change, and why
     Test(Test),
     Now(Now),
     /// Sync what changed in the sources since the last time; never removes anybody
+    #[command(after_help = CHANGES)]
     Changes(Asks),
     /// Take back the last sync that changed anything
+    #[command(after_help = UNDO)]
     Undo(Asks),
     Approve(Approve),
-    /// The history
+    /// The history, the latest first
+    #[command(after_help = "\
+Examples:
+  cardinal sync list
+  cardinal sync list --limit 100 --json       all that are kept")]
     List {
         /// How many
         #[arg(long, default_value_t = 20)]
@@ -57,10 +62,33 @@ pub(super) enum Action {
     },
     Show(Show),
     /// End the sync that is reading; nothing has changed
+    #[command(after_help = "\
+Example:
+  cardinal sync call-off                      one that waits for a directory which does not answer")]
     CallOff,
 }
 
+const CHANGES: &str = "\
+An Active Directory is asked for what changed alone; everything else is read whole.
+
+Examples:
+  cardinal sync changes                       shows what changed, and asks
+  cardinal sync changes --yes                 as often as you like, such as from cron";
+const UNDO: &str = "\
+The next sync, also the nightly one, does again what the sources still say: mend them first, or switch
+user-source.nightly off.
+
+Examples:
+  cardinal sync undo                          shows what it takes back, and asks
+  cardinal sync undo --yes --json";
+
+/// Say what a sync would change, and why; nothing does
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cardinal sync test
+  cardinal sync test --all | less             every change and conflict
+  cardinal sync test --json > plan.json")]
 pub(super) struct Test {
     /// Also what would be removed
     #[arg(long)]
@@ -72,6 +100,11 @@ pub(super) struct Test {
 
 /// Read the directories, show what changes, ask, and change it
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cardinal sync now                           shows it, and asks
+  cardinal sync now --remove                  also removes users that are in no source any more
+  cardinal sync now --yes                     without asking; what crosses a threshold waits all the same")]
 pub(super) struct Now {
     /// Also remove users and groups that are in no source any more (users made here never)
     #[arg(long)]
@@ -92,15 +125,28 @@ pub(super) struct Asks {
 
 /// Carry out a plan that waits
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The digest says that what is approved is what was seen.
+
+Examples:
+  cardinal sync show 12 --all                 the plan, and its digest
+  cardinal sync approve 12 3f9ac2d1")]
 pub(super) struct Approve {
+    /// The plan's number, as `cardinal sync list` shows it
     number: i64,
-    /// As it is shown with the plan, or the first eight digits of it
+    /// Its digest, as it is shown with the plan, or the first eight digits of it
     digest: String,
 }
 
 /// A run: the current one, or one of the history
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cardinal sync show                          the one under way, or the last one since the host started
+  cardinal sync show 12
+  cardinal sync show 12 --all                 with all it did")]
 pub(super) struct Show {
+    /// Its number, as `cardinal sync list` shows it; without one the current run, or the last one
     number: Option<i64>,
     /// Show every change and conflict
     #[arg(long)]
