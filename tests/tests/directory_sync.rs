@@ -212,7 +212,10 @@ async fn a_plan_that_crosses_a_threshold_waits_behind_a_restart_for_its_digest()
     let gone: String = (0..30).map(|at| ldif::delete(&format!("uid=u{at},{}", OpenLdap::PEOPLE))).collect();
     directory.change(&gone).await;
     let held = host.cli("sync now --remove --yes").await.refused();
-    assert!(held.contains("30 removed users of 100: more than 500, or than 10 %"), "{held}");
+    assert!(
+        held.contains("30 of 100 users would be removed: 30 % is more than 10 % (user-source.limit.removals-percent)"),
+        "{held}"
+    );
     assert_eq!(names(&users(&host).await).len(), 100);
     host.terminate().await;
     host.serve().await;
