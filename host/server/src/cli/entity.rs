@@ -6,7 +6,10 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-use super::{client::Client, output};
+use super::{
+    client::{Client, step},
+    output,
+};
 use crate::http::ApplyQuery;
 
 pub(super) const USER: &str = "\
@@ -105,7 +108,7 @@ async fn list(client: &Client, kind: &str) -> Result<()> {
 }
 
 async fn show(client: &Client, kind: &str, name: &str) -> Result<()> {
-    let entity: Value = client.get(&format!("site/{kind}/{name}")).await?;
+    let entity: Value = client.get(&format!("site/{kind}/{}", step(name))).await?;
     if client.json {
         return output::json(&entity);
     }
@@ -120,7 +123,7 @@ impl Set {
             let (key, value) = field.split_once('=').ok_or_else(|| anyhow!("{field:?} is no FIELD=VALUE"))?;
             change(&mut fields, key, value)?;
         }
-        let path = format!("site/{kind}/{}", self.name);
+        let path = format!("site/{kind}/{}", step(&self.name));
         let query = ApplyQuery { dry_run: self.dry_run, prune: false };
         let applied = client.ask(Method::PATCH, &path, Some(&query), Some(&fields)).await?;
         output::applied(&applied, client.json)
@@ -130,7 +133,7 @@ impl Set {
 impl Remove {
     pub(super) async fn run(&self, client: &Client, kind: &str) -> Result<()> {
         let query = ApplyQuery { dry_run: self.dry_run, prune: true };
-        let path = format!("site/{kind}/{}", self.name);
+        let path = format!("site/{kind}/{}", step(&self.name));
         let applied = client.ask(Method::DELETE, &path, Some(&query), None::<&()>).await?;
         output::applied(&applied, client.json)
     }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use super::{
-    client::Client,
+    client::{Client, step},
     output::{self, say},
 };
 use crate::http::GroupView;
@@ -54,7 +54,7 @@ impl Action {
                 );
             }
             Self::Show { name } => {
-                let group: GroupView = client.get(&format!("group/{name}")).await?;
+                let group: GroupView = client.get(&format!("group/{}", step(&name))).await?;
                 if client.json {
                     return output::json(&group);
                 }

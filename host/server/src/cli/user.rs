@@ -7,7 +7,10 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{client::Client, entity, output};
+use super::{
+    client::{Client, step},
+    entity, output,
+};
 use crate::{
     http::{Applied, ApplyQuery},
     sign_in,
@@ -47,7 +50,7 @@ impl Action {
 
 impl Password {
     async fn run(&self, client: &Client) -> Result<()> {
-        let path = format!("site/user/{}", self.name);
+        let path = format!("site/user/{}", step(&self.name));
         // A change of somebody who is not there would add them.
         let _: Value = client.get(&path).await?;
         let hash = if self.clear { None } else { Some(sign_in::hash(&ask(&self.name)?)?) };
