@@ -16,6 +16,7 @@ mod group;
 mod init;
 mod job;
 mod output;
+mod password;
 mod printer;
 mod read_source;
 mod reader;
