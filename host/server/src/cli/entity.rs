@@ -86,8 +86,19 @@ async fn list(client: &Client, kind: &str) -> Result<()> {
     let none = format!("no {kind} yet; add one with `cardinal {kind} set NAME …` or `cardinal apply`");
     match kind {
         "user" => {
-            let rows = row(["name", "full_name", "card", "second_card"]);
-            output::table(["USER", "FULL NAME", "CARD", "SECOND CARD"], &rows, &none);
+            let source = |entity: &Map<String, Value>| {
+                let source = entity.get("origin").and_then(|origin| origin.get("source")).and_then(Value::as_str);
+                source.unwrap_or_default().to_owned()
+            };
+            let rows: Vec<_> = entities
+                .iter()
+                .map(|entity| {
+                    let [name, full_name, card, second] =
+                        ["name", "full_name", "card", "second_card"].map(|key| text(entity, key));
+                    [name, full_name, card, second, source(entity)]
+                })
+                .collect();
+            output::table(["USER", "FULL NAME", "CARD", "SECOND CARD", "SOURCE"], &rows, &none);
         }
         "source" => {
             let rows: Vec<_> = entities
@@ -107,7 +118,7 @@ async fn list(client: &Client, kind: &str) -> Result<()> {
     Ok(())
 }
 
-async fn show(client: &Client, kind: &str, name: &str) -> Result<()> {
+pub(super) async fn show(client: &Client, kind: &str, name: &str) -> Result<()> {
     let entity: Value = client.get(&format!("site/{kind}/{}", step(name))).await?;
     if client.json {
         return output::json(&entity);

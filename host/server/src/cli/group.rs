@@ -1,6 +1,7 @@
 //! `cardinal group`: groups of users, as the last sync left them.
 
 use anyhow::Result;
+use cardinal_domain::names::UserName;
 use clap::Subcommand;
 
 use super::{
@@ -15,6 +16,7 @@ Groups come from the directory (`cardinal sync`); members of groups inside a gro
 Examples:
   cardinal group list
   cardinal group show staff
+  cardinal group list --user ada
   cardinal device set staff-room 'groups=[\"staff\"]'     who may release there";
 
 #[derive(Debug, Subcommand)]
@@ -23,8 +25,12 @@ pub(super) enum Action {
     #[command(after_help = "\
 Examples:
   cardinal group list
-  cardinal group list --json")]
-    List,
+  cardinal group list --user ada --json")]
+    List {
+        /// Only those that this user is in
+        #[arg(long)]
+        user: Option<UserName>,
+    },
     /// One, with its members
     #[command(after_help = "\
 Examples:
@@ -39,8 +45,9 @@ Examples:
 impl Action {
     pub(super) async fn run(self, client: &Client) -> Result<()> {
         match self {
-            Self::List => {
-                let groups: Vec<GroupView> = client.get("group").await?;
+            Self::List { user } => {
+                let of: Vec<_> = user.iter().map(|user| ("user", user)).collect();
+                let groups: Vec<GroupView> = client.query("group", &of).await?;
                 if client.json {
                     return output::json(&groups);
                 }

@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 
 use super::{
     client::{Client, step},
-    entity, output, password,
+    entity,
+    output::{self, say},
+    password,
 };
 use crate::{
-    http::{Applied, ApplyQuery},
+    http::{Applied, ApplyQuery, GroupView},
     sign_in,
 };
 
@@ -40,10 +42,24 @@ pub(super) struct Password {
 impl Action {
     pub(super) async fn run(self, client: &Client) -> Result<()> {
         match self {
+            Self::Entity(entity::Action::Show { name }) => {
+                entity::show(client, "user", &name).await?;
+                if client.json { Ok(()) } else { groups(client, &name).await }
+            }
             Self::Entity(action) => action.run(client, "user").await,
             Self::Password(password) => password.run(client).await,
         }
     }
+}
+
+/// The groups of a user, below what the site says of them. As JSON they are had from `group list --user`.
+async fn groups(client: &Client, name: &str) -> Result<()> {
+    let groups: Vec<GroupView> = client.query("group", &[("user", name)]).await?;
+    if !groups.is_empty() {
+        let names: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
+        say!("\ngroups        {}", output::plain(&names.join(", ")));
+    }
+    Ok(())
 }
 
 impl Password {

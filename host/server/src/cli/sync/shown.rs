@@ -15,7 +15,7 @@ use crate::{
 
 /// How many changes and conflicts are shown without --all.
 const FEW: usize = 40;
-/// How many changes are fetched in one go.
+/// How many changes are fetched in one go; the host gives no more.
 const PAGE: usize = 5_000;
 
 pub(super) async fn list(client: &Client, limit: u32) -> Result<()> {
