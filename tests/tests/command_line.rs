@@ -13,18 +13,35 @@ use cardinal_tests::{
 };
 use serde_json::Value;
 
-const VERBS: [&str; 12] =
-    ["init", "serve", "apply", "export", "user", "reader", "device", "printer", "queue", "job", "driver", "event"];
+const VERBS: [&str; 15] = [
+    "init", "serve", "apply", "export", "user", "group", "source", "sync", "reader", "device", "printer", "queue",
+    "job", "driver", "event",
+];
+/// Those whose every verb has examples, too.
+const EXPLAINED: [(&str, &[&str]); 3] = [
+    ("sync", &["test", "now", "changes", "approve", "show", "undo", "call-off", "list"]),
+    ("group", &["list", "show"]),
+    ("source", &["list", "show", "set", "remove", "password"]),
+];
 
 #[tokio::test]
 async fn every_verb_shows_examples() {
     let all = cli::cardinal(&["--help"]).await.ok();
     for verb in VERBS {
         assert!(all.lines().any(|line| line.trim().starts_with(verb)), "`cardinal --help` does not name {verb}");
-        let help = cli::cardinal(&[verb, "--help"]).await.ok();
-        let examples = help.split_once("Example").map(|(_, examples)| examples).unwrap_or_default();
-        assert!(examples.contains("cardinal"), "`cardinal {verb} --help` has no example:\n{help}");
+        shows_examples(&[verb]).await;
     }
+    for (verb, inner) in EXPLAINED {
+        for inner in inner {
+            shows_examples(&[verb, inner]).await;
+        }
+    }
+}
+
+async fn shows_examples(verb: &[&str]) {
+    let help = cli::cardinal(&[verb, &["--help"]].concat()).await.ok();
+    let examples = help.split_once("Example").map(|(_, examples)| examples).unwrap_or_default();
+    assert!(examples.contains("cardinal"), "`cardinal {} --help` has no example:\n{help}", verb.join(" "));
 }
 
 #[tokio::test]
@@ -300,4 +317,46 @@ async fn a_client_that_says_nothing_gives_its_place_back() {
     let mut silent = tokio::net::TcpStream::connect(host.ipp()).await.unwrap();
     let closed = tokio::time::timeout(std::time::Duration::from_secs(60), silent.read(&mut [0; 64])).await;
     assert_eq!(closed.unwrap().unwrap(), 0, "closed, with nothing said");
+}
+
+#[tokio::test]
+async fn a_source_is_set_with_a_password_that_stands_on_no_command_line() {
+    let host = Host::start().await;
+    let piped = async |typed: &str, arguments: &[&str]| {
+        let script = "printf '%s\\n' \"$1\" | \"$0\" \"${@:2}\"";
+        let mut command = tokio::process::Command::new("bash");
+        command.args(["-c", script]).arg(program::ours("cardinal", "cardinal-server")).arg(typed);
+        cli::run(command.arg("--config").arg(host.config()).args(arguments)).await
+    };
+    let new = [
+        "source",
+        "set",
+        "company",
+        "kind=active-directory",
+        "domains=a.example;b.example",
+        "bind_as=reader@a.example",
+        "--ask-password",
+    ];
+    let empty = piped("", &new).await.refused();
+    assert!(empty.contains("without a password"), "{empty}");
+    piped("first secret", &new).await.ok();
+    host.cli_with(&["source", "set", "company", "domain.\"b.example\".servers=[\"dc1.b.example\"]"]).await.ok();
+    piped("12345678", &["source", "password", "company", "--domain", "B.example"]).await.ok();
+    let other = piped("12345678", &["source", "password", "company", "--domain", "c.example"]).await.refused();
+    assert!(other.contains("not one of its domains"), "{other}");
+    let told = piped("second secret", &["source", "password", "company"]).await.ok();
+    assert!(told.contains("company has the new password"), "{told}");
+
+    let exported: Value = host.cli("export --json").await.json();
+    let source = &exported["source"][0];
+    assert_eq!((&source["password"], source["domain"].as_object().unwrap().len()), (&"second secret".into(), 1));
+    let domain = &source["domain"]["b.example"];
+    assert_eq!(domain, &serde_json::json!({ "servers": ["dc1.b.example"], "password": "12345678" }));
+    let nobody = piped("x", &["source", "password", "compny"]).await.refused();
+    assert!(nobody.contains("did you mean \"company\"?"), "{nobody}");
+    let unquoted = host.cli_with(&["source", "set", "company", "domain.b.example.servers=x"]).await.refused();
+    assert!(unquoted.contains("'domain.\"b.example\".servers=…'"), "{unquoted}");
+    for shown in [host.cli("source show company").await.ok(), host.cli("event list").await.ok(), host.log()] {
+        assert!(!shown.contains("second secret") && !shown.contains("12345678"), "{shown}");
+    }
 }

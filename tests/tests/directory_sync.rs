@@ -11,6 +11,7 @@ use cardinal_tests::{
     site::{SIGNS, folder_site, reader},
     terminal::{Terminal as _, listening},
 };
+use reqwest::Method;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -45,6 +46,15 @@ async fn users(host: &Host) -> Value {
 
 fn names(users: &Value) -> Vec<&str> {
     users.as_array().unwrap().iter().map(|user| user["name"].as_str().unwrap()).collect()
+}
+
+/// The status and the words of an answer that may be no success.
+async fn answer(host: &Host, method: Method, path: &str, body: &Value) -> (u16, String) {
+    let token = fs::read_to_string(host.folder().join("owner.token")).unwrap();
+    let url = format!("http://{}/api/v1/{path}", host.api().address);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let response = client.request(method, url).bearer_auth(token.trim()).json(body).send().await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
 }
 
 #[tokio::test]
@@ -94,6 +104,12 @@ async fn a_directory_is_shown_synced_used_and_taken_back() {
     assert_eq!(names(&users(&host).await), ["ada", "bob", "eve", "guest", "local"]);
     assert!(host.cli(&how).await.refused().contains("does not wait"));
     assert_eq!(host.cli("group show STAFF").await.ok(), "staff, of source school: 2 members\n  ada\n  bob\n");
+    assert!(host.cli("user show ada").await.ok().contains("\ngroups        staff, team\n"));
+    let of_eve: Vec<Value> = host.cli("group list --user EVE --json").await.json();
+    assert_eq!(of_eve.len(), 0, "{of_eve:?}");
+    let list = host.cli("user list").await.ok();
+    let from = |name: &str| list.lines().find(|line| line.starts_with(name)).unwrap().ends_with("school");
+    assert!(list.lines().next().unwrap().ends_with("SOURCE") && from("ada ") && !from("local "), "{list}");
     assert!(host.cli("group show stafff").await.refused().contains("did you mean \"staff\"?"));
     let again = host.cli("sync now --yes").await.ok();
     assert!(again.contains("0 added, 0 updated") && again.contains("nothing"), "{again}");
@@ -115,8 +131,14 @@ async fn a_directory_is_shown_synced_used_and_taken_back() {
     let careful = host.cli("sync now --yes").await.ok();
     assert!(careful.contains("name: ada -> countess") && careful.contains("0 removed"), "{careful}");
     assert_eq!(names(&users(&host).await), ["bob", "countess", "eve", "guest", "local"], "nobody is removed unasked");
-    let nightly: Value =
-        host.api().post("sync", &serde_json::json!({ "kind": "nightly", "remove": true, "yes": true })).await;
+    for kind in ["nightly", "changes", "undo"] {
+        let body = serde_json::json!({ "kind": kind, "remove": true });
+        let (status, why) = answer(&host, Method::POST, "sync", &body).await;
+        assert!(status == 422 && why.contains("never removes anybody"), "{kind}: {status} {why}");
+    }
+    let (status, why) = answer(&host, Method::GET, "sync/999/change", &Value::Null).await;
+    assert!(status == 404 && why.contains("there is no sync 999"), "{status} {why}");
+    let nightly: Value = host.api().post("sync", &serde_json::json!({ "kind": "nightly", "yes": true })).await;
     assert_eq!(nightly["outcome"], "reading");
     host.api().event_after(0, EventKind::SyncPlanned, |event| event.body.facts["kind"] == "nightly").await;
     assert_eq!(names(&users(&host).await).len(), 5, "never at night");
@@ -212,7 +234,10 @@ async fn a_plan_that_crosses_a_threshold_waits_behind_a_restart_for_its_digest()
     let gone: String = (0..30).map(|at| ldif::delete(&format!("uid=u{at},{}", OpenLdap::PEOPLE))).collect();
     directory.change(&gone).await;
     let held = host.cli("sync now --remove --yes").await.refused();
-    assert!(held.contains("30 removed users of 100: more than 500, or than 10 %"), "{held}");
+    assert!(
+        held.contains("30 of 100 users would be removed: 30 % is more than 10 % (user-source.limit.removals-percent)"),
+        "{held}"
+    );
     assert_eq!(names(&users(&host).await).len(), 100);
     host.terminate().await;
     host.serve().await;

@@ -58,7 +58,7 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
     ConfigKey {
         name: "ldap.schema.other-emails-field",
         default: "",
-        help: "The field of an LDAP entry that holds further addresses, several values or one list with commas. Empty: that of the server's type. A source may have its own in its table schema.",
+        help: "The field of an LDAP entry that holds further addresses, several values or one list with commas. Empty: none are read. A source may have its own in its table schema.",
         check: field,
     },
     ConfigKey {
@@ -76,25 +76,25 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
     ConfigKey {
         name: "ldap.schema.user-card-id-field",
         default: "",
-        help: "The field of an LDAP entry that holds the primary card number. Neither set: no cards come from there. Empty: that of the server's type. A source may have its own in its table schema.",
+        help: "The field of an LDAP entry that holds the primary card number. Empty: none is read. A source may have its own in its table schema.",
         check: field,
     },
     ConfigKey {
         name: "ldap.schema.user-second-card-id-field",
         default: "",
-        help: "The field of an LDAP entry that holds the secondary card number. Empty: that of the server's type. A source may have its own in its table schema.",
+        help: "The field of an LDAP entry that holds the secondary card number. Empty: none is read. A source may have its own in its table schema.",
         check: field,
     },
     ConfigKey {
         name: "ldap.schema.user-pin-field",
         default: "",
-        help: "The field of an LDAP entry that holds the PIN. Empty: that of the server's type. A source may have its own in its table schema.",
+        help: "The field of an LDAP entry that holds the PIN. Empty: none is read. A source may have its own in its table schema.",
         check: field,
     },
     ConfigKey {
         name: "ldap.schema.user-alias-field",
         default: "",
-        help: "The field of an LDAP entry that holds another name that the user prints under. Empty: that of the server's type. A source may have its own in its table schema.",
+        help: "The field of an LDAP entry that holds another name of the user. It is kept, and not used yet to find a job's owner. Empty: none is read. A source may have its own in its table schema.",
         check: field,
     },
     ConfigKey {
@@ -142,7 +142,7 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
     ConfigKey {
         name: "user-source.ad.other-emails-field",
         default: "",
-        help: "The attribute of Active Directory that holds further addresses of a user, exactly as it is written there.",
+        help: "The attribute of Active Directory that holds further addresses of a user, exactly as it is written there. Empty: that of ldap.schema.other-emails-field.",
         check: field,
     },
     ConfigKey {
@@ -160,7 +160,7 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
     ConfigKey {
         name: "user-source.import-new-users",
         default: "Y",
-        help: "Y: the nightly sync adds users that are new. N: it only updates.",
+        help: "Y: the nightly sync, and `cardinal sync changes`, add users that are new. N: they only update. `cardinal sync now` adds them in any case.",
         check: yes_no,
     },
     ConfigKey {
@@ -191,7 +191,7 @@ pub const CONFIG_KEYS: &[ConfigKey] = &[
     ConfigKey {
         name: "user-source.nightly",
         default: "Y",
-        help: "Y: a sync each night, which adds and updates and never removes anybody. N: none.",
+        help: "Y: a sync each night, which adds and updates, cards and memberships included, and never removes users or groups. N: none.",
         check: yes_no,
     },
     ConfigKey {

@@ -148,17 +148,51 @@ pub enum Threshold {
 impl fmt::Display for Threshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Removals => "removed users",
-            Self::LostMemberships => "lost memberships",
-            Self::ChangedCards => "changed cards",
+            Self::Removals => "users would be removed",
+            Self::LostMemberships => "memberships would end",
+            Self::ChangedCards => "users with a card would have another one, or none",
         })
+    }
+}
+
+/// Fewer than this are never too many by their part of all: of five people, one is twenty percent.
+const FEW: u64 = 10;
+
+impl Threshold {
+    /// The config key of the count; that of the part has `-percent` behind it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Removals => "user-source.limit.removals",
+            Self::LostMemberships => "user-source.limit.lost-memberships",
+            Self::ChangedCards => "user-source.limit.changed-cards",
+        }
+    }
+}
+
+impl Held {
+    /// Whether it is too much as a part of all.
+    pub fn is_part_crossed(&self) -> bool {
+        self.count >= FEW && self.count.saturating_mul(100) > self.of.saturating_mul(self.most_percent)
     }
 }
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, count, of, most, most_percent } = self;
-        write!(f, "{count} {what} of {of}: more than {most}, or than {most_percent} %")
+        let key = what.key();
+        write!(f, "{count} of {of} {what}: ")?;
+        if count > most {
+            write!(f, "{count} is more than {most} ({key})")?;
+        }
+        if self.is_part_crossed() {
+            // Rounded up, so that it reads as the more that it is.
+            let tenths = count.saturating_mul(1_000).div_ceil(*of.max(&1));
+            let (whole, rest) = (tenths / 10, tenths % 10);
+            let and = if count > most { ", and " } else { "" };
+            let rest = if rest == 0 { String::new() } else { format!(".{rest}") };
+            write!(f, "{and}{whole}{rest} % is more than {most_percent} % ({key}-percent)")?;
+        }
+        Ok(())
     }
 }
 
@@ -307,6 +341,26 @@ fn named(names: &[UserName]) -> String {
 mod tests {
     use super::*;
     use crate::card::CardNumber;
+
+    #[test]
+    fn a_threshold_says_what_crosses_it_and_where_it_is_set() {
+        let held = |what, count, of| Held { what, count, of, most: 500, most_percent: 10 }.to_string();
+        assert_eq!(
+            held(Threshold::Removals, 30, 100),
+            "30 of 100 users would be removed: 30 % is more than 10 % (user-source.limit.removals-percent)"
+        );
+        assert_eq!(
+            held(Threshold::LostMemberships, 600, 60_000),
+            "600 of 60000 memberships would end: 600 is more than 500 (user-source.limit.lost-memberships)"
+        );
+        assert_eq!(
+            held(Threshold::ChangedCards, 501, 1000),
+            "501 of 1000 users with a card would have another one, or none: 501 is more than 500 \
+             (user-source.limit.changed-cards), and 50.1 % is more than 10 % (user-source.limit.changed-cards-percent)"
+        );
+        // More than ten percent by less than one of them.
+        assert!(held(Threshold::Removals, 11, 109).contains("10.1 % is more than 10 %"));
+    }
 
     #[test]
     fn a_change_is_shown_with_its_reason_and_without_its_card() {

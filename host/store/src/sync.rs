@@ -202,7 +202,7 @@ impl Store {
         let mut write = self.write_apart("keep the run of a sync").await?;
         if supersedes {
             let sql = "UPDATE sync_run SET outcome = 'stale', why = 'the sources were read again since' \
-                       WHERE outcome IN ('waits', 'planned')";
+                       WHERE outcome = 'waits'";
             write.run(sql, &[]).await?;
         }
         let number = keep(&mut write, run, changes).await?;

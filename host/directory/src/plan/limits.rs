@@ -6,9 +6,6 @@ use cardinal_domain::sync::{Change, Held, Threshold};
 
 use super::{Limits, Record};
 
-/// Fewer than this are never too many by their part of all: of five people, one is twenty percent.
-const FEW: u64 = 10;
-
 /// The thresholds that these changes cross.
 pub(super) fn held(changes: &[Change], record: Record<'_>, limits: &Limits) -> Vec<Held> {
     let synced = record.users.iter().filter(|user| user.origin.is_some());
@@ -42,9 +39,8 @@ pub(super) fn held(changes: &[Change], record: Record<'_>, limits: &Limits) -> V
     .into_iter()
     .filter_map(|(what, count, of)| {
         let limit = limits.get(&what)?;
-        let is_part = count >= FEW && count.saturating_mul(100) > of.saturating_mul(limit.most_percent);
-        let is_too_much = count > limit.most || is_part;
-        is_too_much.then_some(Held { what, count, of, most: limit.most, most_percent: limit.most_percent })
+        let held = Held { what, count, of, most: limit.most, most_percent: limit.most_percent };
+        (count > limit.most || held.is_part_crossed()).then_some(held)
     })
     .collect()
 }

@@ -323,7 +323,10 @@ fn too_much_is_held() {
     assert_eq!(planned(&world, &[said(&many[..90])], &options()).held, [], "ten of a hundred are ten percent");
     let held = planned(&world, &[said(&many[..89])], &options()).held;
     assert_eq!((held[0].what, held[0].count, held[0].of), (Threshold::Removals, 11, 100));
-    assert_eq!(held[0].to_string(), "11 removed users of 100: more than 500, or than 10 %");
+    assert_eq!(
+        held[0].to_string(),
+        "11 of 100 users would be removed: 11 % is more than 10 % (user-source.limit.removals-percent)"
+    );
     let none = Limits::from([(Threshold::Removals, Limit { most: 0, most_percent: 100 })]);
     let strict = Options { limits: none, ..options() };
     assert_eq!(planned(&world, &[said(&many[..99])], &strict).held[0].count, 1);

@@ -33,13 +33,14 @@ pub struct Source {
     /// For `ldap`: the distinguished name below which everything is looked for, such as `dc=school,dc=example`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub base: String,
-    /// Distinguished names below which users are looked for, instead of everywhere: organisational units.
+    /// For `active-directory` and `ldap`: distinguished names below which users are looked for, instead of everywhere:
+    /// organisational units.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ous: Vec<String>,
     /// Names of groups whose members alone are imported, members of groups inside them included. None named: everybody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
-    /// For `active-directory`: whether disabled users are imported, too.
+    /// For `active-directory` and `ldap`: whether disabled users are imported, too.
     #[serde(default, skip_serializing_if = "is_false")]
     pub disabled: bool,
     /// How the way to the server is protected.
@@ -223,7 +224,26 @@ impl Source {
             "say from which one of those in cardinal.toml, such as from = \"staff\"",
         );
         wrong(!by_name && !self.from.is_empty(), "from is for files and programs");
-        wrong(by_name && !self.schema.is_empty(), "schema is for active-directory and ldap");
+        // What means nothing would be taken for something by whoever wrote it.
+        wrong(!is_ldap && self.server_type.is_some(), "server_type is for ldap");
+        wrong(by_name && !self.servers.is_empty(), "servers are for ldap");
+        wrong(is_ad && !self.base.is_empty(), "base is for ldap; an active-directory has that of each of its domains");
+        wrong(by_name && !self.base.is_empty(), "base is for ldap");
+        for (is_set, field) in [
+            (!self.ous.is_empty(), "ous"),
+            (self.disabled, "disabled"),
+            (!is_default(&self.security), "security"),
+            (!is_default(&self.bind), "bind"),
+            (!self.bind_as.is_empty(), "bind_as"),
+            (self.password.is_some(), "password"),
+            (!self.schema.is_empty(), "schema"),
+        ] {
+            wrong(by_name && is_set, &format!("{field} is for active-directory and ldap"));
+        }
+        wrong(
+            by_name && !is_step_seconds(&self.timeout_s),
+            "timeout_s is for active-directory and ldap; a program has directory.program_within_s in cardinal.toml",
+        );
         let needs_name = !by_name && self.bind == Bind::Simple;
         let has_name = |domain: &str| !self.of_domain(domain).0.is_empty();
         wrong(
@@ -233,7 +253,8 @@ impl Source {
         let has_password = |domain: &str| self.of_domain(domain).1.is_some();
         wrong(
             needs_name && if is_ad { !names.iter().all(|name| has_password(name)) } else { self.password.is_none() },
-            "a sign-in without a password is an anonymous one: set password, or bind = \"anonymous\"",
+            "a sign-in without a password is an anonymous one: set password (`cardinal source set NAME … --ask-password` asks \
+             for it), or bind = \"anonymous\"",
         );
         wrong(!(1..=3_600).contains(&self.timeout_s), "timeout_s is 1 to 3600 seconds");
         problems
@@ -293,6 +314,24 @@ mod tests {
             assert!(told.contains(missing), "{missing}: {told}");
         }
         assert_eq!(problems("kind = \"file\"\nfrom = \"staff\""), [""; 0]);
+        assert_eq!(problems("kind = \"program\"\nfrom = \"staff\"\ngroups = [\"Printing\"]"), [""; 0]);
+        let of_servers = "server_type = \"openldap\"\nservers = [\"x\"]\nbase = \"dc=x\"\nous = [\"ou=x\"]\ndisabled = true\n\
+                          security = \"starttls\"\nbind = \"gssapi\"\nbind_as = \"cn=x\"\npassword = \"12345678\"\ntimeout_s = 5\n\
+                          schema = { user-name-field = \"uid\" }";
+        let fields = ["server_type", "servers", "base", "ous", "disabled", "security", "bind", "bind_as", "password"];
+        for kind in ["file", "program"] {
+            let told = problems(&format!("kind = \"{kind}\"\nfrom = \"staff\"\n{of_servers}"));
+            for field in fields.iter().chain(&["timeout_s", "schema"]) {
+                assert!(told.iter().any(|told| told.contains(&format!(": {field} "))), "{field}: {told:?}");
+            }
+            assert_eq!(told.len(), 11, "{told:?}");
+        }
+        let ad = "kind = \"active-directory\"\ndomains = \"a.test\"\nbind = \"gssapi\"\n";
+        let told = problems(&format!("{ad}server_type = \"389\"\nbase = \"dc=a\"\ndisabled = true")).join("\n");
+        assert!(told.contains("server_type is for ldap") && told.contains("base is for ldap"), "{told}");
+        assert_eq!(problems(&format!("{ad}disabled = true\nous = [\"ou=x\"]\nsecurity = \"starttls\"")), [""; 0]);
+        let ldap = "kind = \"ldap\"\nservers = [\"x\"]\nbase = \"dc=x\"\nbind = \"anonymous\"\n";
+        assert_eq!(problems(&format!("{ldap}server_type = \"active-directory\"\ndisabled = true")), [""; 0]);
         let two = "kind = \"active-directory\"\ndomains = \"A.test; b.test;a.test\"\nbind_as = \"s@a.test\"\n\
                    password = \"12345678\"\n[source.domain.\"B.test\"]\nservers = [\"dc2:1636\"]\nbind_as = \"s@b.test\"";
         assert_eq!(problems(two), [""; 0]);

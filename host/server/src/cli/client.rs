@@ -91,13 +91,9 @@ impl Client {
         self.send(self.http.get(self.url(path)?).query(query)).await
     }
 
-    /// A page of the API. Names may hold what an address may not, so each step of the path is escaped.
     fn url(&self, path: &str) -> Result<reqwest::Url> {
-        let mut url = reqwest::Url::parse(&self.base).context("the host listens at no valid address")?;
-        if let Ok(mut steps) = url.path_segments_mut() {
-            steps.extend(path.split('/'));
-        }
-        Ok(url)
+        let base = reqwest::Url::parse(&self.base).context("the host listens at no valid address")?;
+        page(base, path)
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response> {
@@ -123,10 +119,45 @@ impl Client {
     }
 }
 
+/// What stands for a slash inside a name until the path is cut at its own: no name has one.
+const SLASH: char = '\u{1f}';
+
+/// A name as one step of a path, such as that of a group, which may hold slashes.
+pub(super) fn step(name: &str) -> String {
+    name.replace('/', SLASH.encode_utf8(&mut [0; 4]))
+}
+
+/// A page of the API. Names may hold what an address may not, so each step of the path is escaped.
+fn page(mut base: reqwest::Url, path: &str) -> Result<reqwest::Url> {
+    let steps: Vec<_> = path.split('/').map(|step| step.replace(SLASH, "/")).collect();
+    // An address cannot hold these; they would be left out, and another page asked for.
+    if let Some(step) = steps.iter().find(|step| matches!(step.as_str(), "." | "..")) {
+        bail!("{step:?} is no name that can be asked for");
+    }
+    if let Ok(mut path) = base.path_segments_mut() {
+        path.extend(steps);
+    }
+    Ok(base)
+}
+
 fn not_running(config: &Config) -> anyhow::Error {
     anyhow!(
         "the host of {} is not running; start it with `cardinal --config {} serve`",
         config.folder.display(),
         config.folder.join("cardinal.toml").display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_step_whatever_it_holds() {
+        let page = |path: &str| page("http://h/api/v1".parse().unwrap(), path).map(String::from);
+        assert_eq!(page("reader/r/free").unwrap(), "http://h/api/v1/reader/r/free");
+        let group = page(&format!("group/{}", step("Staff/50% of #1?"))).unwrap();
+        assert_eq!(group, "http://h/api/v1/group/Staff%2F50%25%20of%20%231%3F");
+        assert!(page("group/..").is_err());
+    }
 }

@@ -1,4 +1,4 @@
-//! `cardinal user | queue | source`, and what `device`, `reader` and `printer` share with them: list, show, set, remove.
+//! `cardinal user | queue`, and what `source`, `device`, `reader` and `printer` share with them: list, show, set, remove.
 
 use anyhow::{Result, anyhow, bail};
 use cardinal_domain::card;
@@ -6,7 +6,10 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-use super::{client::Client, output};
+use super::{
+    client::{Client, step},
+    output,
+};
 use crate::http::ApplyQuery;
 
 pub(super) const USER: &str = "\
@@ -16,16 +19,6 @@ Examples:
   cardinal user set ada second_card=          takes the second card away
   cardinal user password ada                  for queues that ask for a sign-in
   cardinal user remove ada";
-pub(super) const SOURCE: &str = "\
-Examples:
-  cardinal source set school kind=ldap server_type=openldap 'servers=[\"ldap.school.example\"]' \\
-      base=dc=school,dc=example bind_as=cn=reader,dc=school,dc=example password=…
-  cardinal source set company kind=active-directory 'domains=company.example;staff.company.example' \\
-      bind_as=cardinal@company.example password=…
-  cardinal source set company 'groups=[\"Printing\"]' disabled=true
-  cardinal source set staff kind=file from=staff rank=secondary
-  cardinal source remove staff                its users stay
-  cardinal sync test                          what a sync would change";
 pub(super) const QUEUE: &str = "\
 Examples:
   cardinal queue set find-me
@@ -48,9 +41,9 @@ pub(super) enum Action {
 /// Add one, or change fields of one that is there
 #[derive(Debug, Args)]
 pub(super) struct Set {
-    name: String,
-    /// Fields as in a site file; dots lead into tables, an empty value takes the field away (of card_no_converter and
-    /// card_no_regex it means none; GLOBAL there is the site's)
+    pub(super) name: String,
+    /// Fields as in a site file; dots lead into tables (a name with dots stands in quotes: 'domain."a.example".servers=["dc1"]'),
+    /// an empty value takes the field away (of card_no_converter and card_no_regex it means none; GLOBAL there is the site's)
     #[arg(value_name = "FIELD=VALUE")]
     fields: Vec<String>,
     /// Only show what would change
@@ -93,8 +86,19 @@ async fn list(client: &Client, kind: &str) -> Result<()> {
     let none = format!("no {kind} yet; add one with `cardinal {kind} set NAME …` or `cardinal apply`");
     match kind {
         "user" => {
-            let rows = row(["name", "full_name", "card", "second_card"]);
-            output::table(["USER", "FULL NAME", "CARD", "SECOND CARD"], &rows, &none);
+            let source = |entity: &Map<String, Value>| {
+                let source = entity.get("origin").and_then(|origin| origin.get("source")).and_then(Value::as_str);
+                source.unwrap_or_default().to_owned()
+            };
+            let rows: Vec<_> = entities
+                .iter()
+                .map(|entity| {
+                    let [name, full_name, card, second] =
+                        ["name", "full_name", "card", "second_card"].map(|key| text(entity, key));
+                    [name, full_name, card, second, source(entity)]
+                })
+                .collect();
+            output::table(["USER", "FULL NAME", "CARD", "SECOND CARD", "SOURCE"], &rows, &none);
         }
         "source" => {
             let rows: Vec<_> = entities
@@ -114,8 +118,8 @@ async fn list(client: &Client, kind: &str) -> Result<()> {
     Ok(())
 }
 
-async fn show(client: &Client, kind: &str, name: &str) -> Result<()> {
-    let entity: Value = client.get(&format!("site/{kind}/{name}")).await?;
+pub(super) async fn show(client: &Client, kind: &str, name: &str) -> Result<()> {
+    let entity: Value = client.get(&format!("site/{kind}/{}", step(name))).await?;
     if client.json {
         return output::json(&entity);
     }
@@ -125,12 +129,16 @@ async fn show(client: &Client, kind: &str, name: &str) -> Result<()> {
 
 impl Set {
     pub(super) async fn run(&self, client: &Client, kind: &str) -> Result<()> {
-        let mut fields = Map::new();
+        self.run_with(client, kind, Map::new()).await
+    }
+
+    /// With fields that do not stand on the command line.
+    pub(super) async fn run_with(&self, client: &Client, kind: &str, mut fields: Map<String, Value>) -> Result<()> {
         for field in &self.fields {
             let (key, value) = field.split_once('=').ok_or_else(|| anyhow!("{field:?} is no FIELD=VALUE"))?;
             change(&mut fields, key, value)?;
         }
-        let path = format!("site/{kind}/{}", self.name);
+        let path = format!("site/{kind}/{}", step(&self.name));
         let query = ApplyQuery { dry_run: self.dry_run, prune: false };
         let applied = client.ask(Method::PATCH, &path, Some(&query), Some(&fields)).await?;
         output::applied(&applied, client.json)
@@ -140,7 +148,7 @@ impl Set {
 impl Remove {
     pub(super) async fn run(&self, client: &Client, kind: &str) -> Result<()> {
         let query = ApplyQuery { dry_run: self.dry_run, prune: true };
-        let path = format!("site/{kind}/{}", self.name);
+        let path = format!("site/{kind}/{}", step(&self.name));
         let applied = client.ask(Method::DELETE, &path, Some(&query), None::<&()>).await?;
         output::applied(&applied, client.json)
     }
@@ -148,34 +156,57 @@ impl Remove {
 
 /// Sets one field of a change; null takes it away.
 fn change(fields: &mut Map<String, Value>, key: &str, value: &str) -> Result<()> {
-    let (table, field) = key.split_once('.').unwrap_or(("", key));
+    let mut tables = steps(key)?;
+    let field = tables.pop().unwrap_or_default();
+    let table = tables.first().map(String::as_str).unwrap_or_default();
     let value = match value {
         // Empty is a device's own word: none, whatever the site's is. A pattern may begin with a bracket, and is no list.
         text if field.starts_with("card_no_") && (table.is_empty() || !text.is_empty()) => {
             Value::String(text.to_owned())
         }
         "" => Value::Null,
-        value => parse(table, field, value)?,
+        value => parse(table, &field, value)?,
     };
-    if table.is_empty() {
-        fields.insert(field.to_owned(), value);
-        return Ok(());
+    let mut into = fields;
+    for table in tables {
+        let is_whole = || anyhow!("{table:?} is given as a whole and in part");
+        let inner = into.entry(&table).or_insert_with(|| Value::Object(Map::new()));
+        into = inner.as_object_mut().ok_or_else(is_whole)?;
     }
-    match fields.entry(table).or_insert_with(|| Value::Object(Map::new())) {
-        Value::Object(inner) => {
-            inner.insert(field.to_owned(), value);
-            Ok(())
-        }
-        _ => bail!("{table:?} is given as a whole and in part"),
+    into.insert(field, value);
+    Ok(())
+}
+
+/// The tables that a key leads into, and its field. A name with dots stands in quotes, as in TOML.
+fn steps(key: &str) -> Result<Vec<String>> {
+    if !key.contains(['"', '\'']) {
+        return match key.split_once('.') {
+            Some(("domain", rest)) => {
+                let (name, field) = rest.rsplit_once('.').unwrap_or((rest, "servers"));
+                bail!("the name of a domain has dots, and stands in quotes: 'domain.\"{name}\".{field}=…'")
+            }
+            Some((table, field)) => Ok(vec![table.to_owned(), field.to_owned()]),
+            None => Ok(vec![key.to_owned()]),
+        };
     }
+    let read = toml::from_str::<toml::Table>(&format!("{key} = 0"));
+    let mut rest = read.map_err(|error| anyhow!("{key:?} cannot be read: {}", error.message()))?;
+    let mut steps = Vec::new();
+    while let Some((step, inner)) = rest.into_iter().next() {
+        steps.push(step);
+        rest = if let toml::Value::Table(inner) = inner { inner } else { toml::Table::new() };
+    }
+    Ok(steps)
 }
 
 /// A value as a site file would have it. Lists and booleans are written as in TOML, and in the tables `settings` and `link`
-/// numbers, too, as are seconds; everything else is text, as a card number is. A setting may be any text, such as a pattern in brackets.
+/// numbers, too, as are seconds; everything else is text, as a card number or a password is. A setting may be any text, such as
+/// a pattern in brackets.
 fn parse(table: &str, field: &str, value: &str) -> Result<Value> {
     let text = || Value::String(value.to_owned());
-    let is_number = (!table.is_empty() || field.ends_with("_s")) && value.parse::<i64>().is_ok();
-    if !(value == "true" || value == "false" || value.starts_with('[') || is_number) {
+    let is_number = (matches!(table, "settings" | "link") || field.ends_with("_s")) && value.parse::<i64>().is_ok();
+    let is_more_than_text = value == "true" || value == "false" || value.starts_with('[') || is_number;
+    if field == "password" || !is_more_than_text {
         return Ok(text());
     }
     match toml::from_str::<toml::Table>(&format!("value = {value}")) {
@@ -213,5 +244,30 @@ mod tests {
             json!({ "settings": { "keepalive_seconds": 10, "card_pattern": "[0-9]+" }, "link": { "retry_first_ms": 100 }, "enabled": false, "timeout_s": 10, "allow": ["10.0.0.0/8"], "card": "4711", "device": null, "card_no_regex": "[0-9]([0-9]+)", "card_no_converter": "" })
         );
         assert!(change(&mut Map::new(), "allow", "[").is_err());
+    }
+
+    #[test]
+    fn a_name_with_dots_stands_in_quotes() {
+        let mut fields = Map::new();
+        for (key, value) in [
+            ("domain.\"a.example\".servers", "[\"dc1\", \"dc2:1636\"]"),
+            ("domain.'a.example'.password", "12345678"),
+            ("domain.\"a.example\".bind_as", ""),
+            ("domain.\"b.example\"", ""),
+            ("password", "[true]"),
+        ] {
+            change(&mut fields, key, value).unwrap();
+        }
+        assert_eq!(
+            Value::Object(fields),
+            json!({ "domain": { "a.example": { "servers": ["dc1", "dc2:1636"], "password": "12345678", "bind_as": null }, "b.example": null }, "password": "[true]" })
+        );
+        for (key, told) in [
+            ("domain.a.example.servers", "'domain.\"a.example\".servers=…'"),
+            ("domain.\"a.example.servers", "cannot be read"),
+        ] {
+            let error = change(&mut Map::new(), key, "x").unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! `cardinal group`: groups of users, as the last sync left them.
 
 use anyhow::Result;
+use cardinal_domain::names::UserName;
 use clap::Subcommand;
 
 use super::{
-    client::Client,
+    client::{Client, step},
     output::{self, say},
 };
 use crate::http::GroupView;
@@ -15,21 +16,38 @@ Groups come from the directory (`cardinal sync`); members of groups inside a gro
 Examples:
   cardinal group list
   cardinal group show staff
+  cardinal group list --user ada
   cardinal device set staff-room 'groups=[\"staff\"]'     who may release there";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
     /// All of them
-    List,
+    #[command(after_help = "\
+Examples:
+  cardinal group list
+  cardinal group list --user ada --json")]
+    List {
+        /// Only those that this user is in
+        #[arg(long)]
+        user: Option<UserName>,
+    },
     /// One, with its members
-    Show { name: String },
+    #[command(after_help = "\
+Examples:
+  cardinal group show staff
+  cardinal group show 'Staff / Teachers' --json")]
+    Show {
+        /// Its name; upper and lower case are the same
+        name: String,
+    },
 }
 
 impl Action {
     pub(super) async fn run(self, client: &Client) -> Result<()> {
         match self {
-            Self::List => {
-                let groups: Vec<GroupView> = client.get("group").await?;
+            Self::List { user } => {
+                let of: Vec<_> = user.iter().map(|user| ("user", user)).collect();
+                let groups: Vec<GroupView> = client.query("group", &of).await?;
                 if client.json {
                     return output::json(&groups);
                 }
@@ -43,7 +61,7 @@ impl Action {
                 );
             }
             Self::Show { name } => {
-                let group: GroupView = client.get(&format!("group/{name}")).await?;
+                let group: GroupView = client.get(&format!("group/{}", step(&name))).await?;
                 if client.json {
                     return output::json(&group);
                 }

@@ -16,11 +16,13 @@ mod group;
 mod init;
 mod job;
 mod output;
+mod password;
 mod printer;
 mod read_source;
 mod reader;
 mod rotate;
 mod serve;
+mod source;
 mod sync;
 mod tls;
 mod user;
@@ -80,8 +82,8 @@ enum Verb {
     #[command(subcommand, after_help = group::EXAMPLES)]
     Group(group::Action),
     /// Where users and groups come from
-    #[command(subcommand, after_help = entity::SOURCE)]
-    Source(entity::Action),
+    #[command(subcommand, after_help = source::EXAMPLES)]
+    Source(source::Action),
     /// Users and groups from the company's directory
     #[command(subcommand, after_help = sync::EXAMPLES)]
     Sync(sync::Action),
@@ -150,7 +152,7 @@ async fn ask(global: &Global, verb: Verb) -> Result<()> {
         Verb::User(action) => action.run(&client).await,
         Verb::Printer(action) => action.run(&client).await,
         Verb::Queue(action) => action.run(&client, "queue").await,
-        Verb::Source(action) => action.run(&client, "source").await,
+        Verb::Source(action) => action.run(&client).await,
         Verb::Device(action) => action.run(&client).await,
         Verb::Reader(action) => action.run(&client).await,
         Verb::Card(action) => action.run(&client).await,

@@ -1,15 +1,18 @@
 //! `cardinal user`: what all entities have, and the password.
 
-use std::io::{BufRead as _, IsTerminal as _};
-
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{client::Client, entity, output};
+use super::{
+    client::{Client, step},
+    entity,
+    output::{self, say},
+    password,
+};
 use crate::{
-    http::{Applied, ApplyQuery},
+    http::{Applied, ApplyQuery, GroupView},
     sign_in,
 };
 
@@ -39,36 +42,36 @@ pub(super) struct Password {
 impl Action {
     pub(super) async fn run(self, client: &Client) -> Result<()> {
         match self {
+            Self::Entity(entity::Action::Show { name }) => {
+                entity::show(client, "user", &name).await?;
+                if client.json { Ok(()) } else { groups(client, &name).await }
+            }
             Self::Entity(action) => action.run(client, "user").await,
             Self::Password(password) => password.run(client).await,
         }
     }
 }
 
+/// The groups of a user, below what the site says of them. As JSON they are had from `group list --user`.
+async fn groups(client: &Client, name: &str) -> Result<()> {
+    let groups: Vec<GroupView> = client.query("group", &[("user", name)]).await?;
+    if !groups.is_empty() {
+        let names: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
+        say!("\ngroups        {}", output::plain(&names.join(", ")));
+    }
+    Ok(())
+}
+
 impl Password {
     async fn run(&self, client: &Client) -> Result<()> {
-        let path = format!("site/user/{}", self.name);
+        let path = format!("site/user/{}", step(&self.name));
         // A change of somebody who is not there would add them.
         let _: Value = client.get(&path).await?;
-        let hash = if self.clear { None } else { Some(sign_in::hash(&ask(&self.name)?)?) };
+        let hash = if self.clear { None } else { Some(sign_in::hash(&password::new(&self.name)?)?) };
         let query = ApplyQuery::default();
         let fields = json!({ "password_hash": hash });
         let _: Applied = client.ask(Method::PATCH, &path, Some(&query), Some(&fields)).await?;
         let done = if self.clear { "has no password any more" } else { "has a new password" };
         output::done(client.json, &format!("{} {done}", self.name))
     }
-}
-
-fn ask(name: &str) -> Result<String> {
-    if !std::io::stdin().is_terminal() {
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).context("cannot read the password from standard input")?;
-        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
-    }
-    let prompt = |text: String| rpassword::prompt_password(text).context("cannot ask for a password on this terminal");
-    let password = prompt(format!("New password of {name}: "))?;
-    if prompt("Once more: ".to_owned())? != password {
-        bail!("these were two different passwords; nothing was changed");
-    }
-    Ok(password)
 }

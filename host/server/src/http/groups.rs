@@ -6,7 +6,10 @@ use axum::{Json, extract::State};
 use cardinal_domain::names::{GroupName, SourceName, UserName};
 use serde::{Deserialize, Serialize};
 
-use super::{ApiError, extract::Path};
+use super::{
+    ApiError,
+    extract::{Path, Query},
+};
 use crate::host::Host;
 
 /// A group.
@@ -22,15 +25,29 @@ pub struct GroupView {
     pub members: Vec<UserName>,
 }
 
-pub(super) async fn list(State(host): State<Arc<Host>>) -> Result<Json<Vec<GroupView>>, ApiError> {
-    let groups = host.services.store.groups().await?.into_iter();
+/// Which groups.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct GroupQuery {
+    /// Those that this user is in.
+    user: Option<UserName>,
+}
+
+pub(super) async fn list(
+    State(host): State<Arc<Host>>,
+    Query(query): Query<GroupQuery>,
+) -> Result<Json<Vec<GroupView>>, ApiError> {
+    let mut groups = host.services.store.groups().await?;
+    if let Some(user) = &query.user {
+        groups.retain(|group| group.members.contains(user));
+    }
     let view = |group: cardinal_domain::sync::Group| GroupView {
         name: group.name,
         source: group.origin.source,
         count: group.members.len(),
         members: Vec::new(),
     };
-    Ok(Json(groups.map(view).collect()))
+    Ok(Json(groups.into_iter().map(view).collect()))
 }
 
 pub(super) async fn show(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Result<Json<GroupView>, ApiError> {

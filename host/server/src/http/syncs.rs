@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use cardinal_domain::sync::Shown;
+use cardinal_store::SyncRun;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    sync::{ApproveBody, SyncBody, SyncError, SyncView},
+    sync::{ApproveBody, Kind, SyncBody, SyncError, SyncView},
 };
 
 /// Which runs.
@@ -31,15 +32,25 @@ pub struct SyncQuery {
 pub struct ChangeQuery {
     /// From this one on, counted from 0.
     pub from: usize,
-    /// At most so many; 100 where it is not said.
+    /// At most so many; 100 where it is not said, and never more than [`MOST_CHANGES`].
     pub limit: Option<usize>,
 }
+
+/// How many changes one answer has at most. They are some hundred bytes each, and more of them are a next page.
+const MOST_CHANGES: usize = 5_000;
 
 /// Begins a sync. It goes on by itself; ask for the current one to see how it is.
 pub(super) async fn start(
     State(host): State<Arc<Host>>,
     Body(body): Body<SyncBody>,
 ) -> Result<Json<SyncView>, ApiError> {
+    // Silence would leave somebody believing that it removes.
+    if body.remove && !matches!(body.kind, Kind::Test | Kind::Now) {
+        return Err(ApiError::refused(format!(
+            "a sync of kind {:?} never removes anybody; leave \"remove\" out, or ask for kind \"now\"",
+            body.kind.to_string()
+        )));
+    }
     Ok(Json(host.syncs.start(&host, &body)?))
 }
 
@@ -66,9 +77,13 @@ pub(super) async fn list(
 }
 
 pub(super) async fn show(State(host): State<Arc<Host>>, Path(number): Path<i64>) -> Result<Json<SyncView>, ApiError> {
-    let runs = host.services.store.sync_runs(number.saturating_add(1), 1).await?;
-    let run = runs.into_iter().find(|run| run.number == number);
-    run.map(|run| Json(run.into())).ok_or_else(|| ApiError::not_found(format!("there is no sync {number}")))
+    Ok(Json(run(&host, number).await?.into()))
+}
+
+async fn run(host: &Host, number: i64) -> Result<SyncRun, ApiError> {
+    let run = host.services.store.sync_runs(number.saturating_add(1), 1).await?.pop();
+    let run = run.filter(|run| run.number == number);
+    run.ok_or_else(|| ApiError::not_found(format!("there is no sync {number}; see `cardinal sync list`")))
 }
 
 /// What it did or would do. Card numbers are masked.
@@ -77,7 +92,10 @@ pub(super) async fn changes(
     Path(number): Path<i64>,
     Query(query): Query<ChangeQuery>,
 ) -> Result<Json<Vec<Shown>>, ApiError> {
-    let changes = host.services.store.sync_changes(number, query.from, query.limit.unwrap_or(100)).await?;
+    // Nothing changed is another answer than nothing known.
+    run(&host, number).await?;
+    let most = query.limit.unwrap_or(100).min(MOST_CHANGES);
+    let changes = host.services.store.sync_changes(number, query.from, most).await?;
     Ok(Json(changes.iter().map(cardinal_domain::sync::Change::shown).collect()))
 }
 

@@ -391,7 +391,7 @@ pub(super) async fn approve(host: &Host, number: i64, shown: &str) -> Result<Syn
     let _applying = host.applying.lock().await;
     let run = services.store.sync_runs(number.saturating_add(1), 1).await?.pop().filter(|run| run.number == number);
     let run = run.ok_or_else(|| SyncError::NotFound(format!("there is no sync {number}")))?;
-    if ![Outcome::Waits, Outcome::Planned].iter().any(|waits| waits.to_string() == run.outcome) {
+    if run.outcome != Outcome::Waits.to_string() {
         return Err(SyncError::Conflict(format!("sync {number} does not wait for approval: it is {}", run.outcome)));
     }
     if shown.len() < DIGEST_BEGINS || !run.digest.starts_with(shown) {

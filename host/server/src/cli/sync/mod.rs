@@ -1,24 +1,23 @@
 //! `cardinal sync`: who there is comes from the directory; its plan is shown before anything changes.
 
+mod shown;
+
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},
     time::Duration,
 };
 
 use anyhow::{Result, bail};
-use cardinal_domain::sync::{Conflict, Shown, Total};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reqwest::Method;
 
+use self::shown::{list, shown};
 use super::{
     client::Client,
     output::{self, plain, say},
 };
-use crate::{
-    http::{ChangeQuery, SyncQuery},
-    sync::{ApproveBody, Kind, Outcome, SyncBody, SyncView},
-};
+use crate::sync::{ApproveBody, Kind, Outcome, SyncBody, SyncView};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -34,22 +33,23 @@ Examples:
 
 /// How often it is asked how far a sync is.
 const LOOK: Duration = Duration::from_millis(100);
-/// How many changes and conflicts are shown without --all.
-const FEW: usize = 40;
-/// How many changes are fetched in one go.
-const PAGE: usize = 5_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
-    /// Say what a sync would change, and why
     Test(Test),
     Now(Now),
     /// Sync what changed in the sources since the last time; never removes anybody
+    #[command(after_help = CHANGES)]
     Changes(Asks),
     /// Take back the last sync that changed anything
+    #[command(after_help = UNDO)]
     Undo(Asks),
     Approve(Approve),
-    /// The history
+    /// The history, the latest first
+    #[command(after_help = "\
+Examples:
+  cardinal sync list
+  cardinal sync list --limit 100 --json       all that are kept")]
     List {
         /// How many
         #[arg(long, default_value_t = 20)]
@@ -57,13 +57,36 @@ pub(super) enum Action {
     },
     Show(Show),
     /// End the sync that is reading; nothing has changed
+    #[command(after_help = "\
+Example:
+  cardinal sync call-off                      one that waits for a directory which does not answer")]
     CallOff,
 }
 
+const CHANGES: &str = "\
+An Active Directory is asked for what changed alone; everything else is read whole.
+
+Examples:
+  cardinal sync changes                       shows what changed, and asks
+  cardinal sync changes --yes                 as often as you like, such as from cron";
+const UNDO: &str = "\
+The next sync, also the nightly one, does again what the sources still say: mend them first, or switch
+user-source.nightly off.
+
+Examples:
+  cardinal sync undo                          shows what it takes back, and asks
+  cardinal sync undo --yes --json";
+
+/// Say what a sync would change, and why, and what it would remove; nothing changes
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cardinal sync test
+  cardinal sync test --all | less             every change and conflict
+  cardinal sync test --json > plan.json")]
 pub(super) struct Test {
-    /// Also what would be removed
-    #[arg(long)]
+    /// What scripts say that are older than this: what would be removed is always shown
+    #[arg(long, hide = true)]
     remove: bool,
     /// Show every change and conflict
     #[arg(long)]
@@ -72,6 +95,11 @@ pub(super) struct Test {
 
 /// Read the directories, show what changes, ask, and change it
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cardinal sync now                           shows it, and asks
+  cardinal sync now --remove                  also removes users that are in no source any more
+  cardinal sync now --yes                     without asking; what crosses a threshold waits all the same")]
 pub(super) struct Now {
     /// Also remove users and groups that are in no source any more (users made here never)
     #[arg(long)]
@@ -92,15 +120,28 @@ pub(super) struct Asks {
 
 /// Carry out a plan that waits
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The digest says that what is approved is what was seen.
+
+Examples:
+  cardinal sync show 12 --all                 the plan, and its digest
+  cardinal sync approve 12 3f9ac2d1")]
 pub(super) struct Approve {
+    /// The plan's number, as `cardinal sync list` shows it
     number: i64,
-    /// As it is shown with the plan, or the first eight digits of it
+    /// Its digest, as it is shown with the plan, or the first eight digits of it
     digest: String,
 }
 
 /// A run: the current one, or one of the history
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cardinal sync show                          the one under way, or the last one since the host started
+  cardinal sync show 12
+  cardinal sync show 12 --all                 with all it did")]
 pub(super) struct Show {
+    /// Its number, as `cardinal sync list` shows it; without one the current run, or the last one
     number: Option<i64>,
     /// Show every change and conflict
     #[arg(long)]
@@ -110,8 +151,8 @@ pub(super) struct Show {
 impl Action {
     pub(super) async fn run(self, client: &Client) -> Result<()> {
         match self {
-            Self::Test(Test { remove, all }) => {
-                let view = begin(client, SyncBody { kind: Kind::Test, remove, yes: false }).await?;
+            Self::Test(Test { remove: _, all }) => {
+                let view = begin(client, SyncBody { kind: Kind::Test, remove: true, yes: false }).await?;
                 shown(client, &view, all).await
             }
             Self::Now(Now { remove, asks }) => ask(client, Kind::Now, remove, &asks).await,
@@ -178,13 +219,21 @@ async fn ask(client: &Client, kind: Kind, remove: bool, asks: &Asks) -> Result<(
         }
         return Ok(());
     }
-    print_prompt(&format!("Carry this out? Type yes, or the digest {short} where a threshold holds it: "))?;
+    let is_held = !view.told.held.is_empty();
+    print_prompt(&if is_held {
+        let held: Vec<_> = view.told.held.iter().map(ToString::to_string).collect();
+        format!(
+            "This is more than passes by itself: {}.\nTo carry it out all the same, type its digest, {short}: ",
+            held.join("; ")
+        )
+    } else {
+        "Carry this out? Type yes: ".to_owned()
+    })?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
-    let is_held = !view.told.held.is_empty();
     match answer.trim() {
         "yes" | "y" if !is_held => approve(client, number, &view.digest).await,
-        digest if digest == short => approve(client, number, &view.digest).await,
+        digest if digest == short || digest == view.digest => approve(client, number, &view.digest).await,
         _ => {
             say!("nothing was changed; to carry it out later: {how}");
             Ok(())
@@ -206,147 +255,4 @@ async fn approve(client: &Client, number: i64, digest: &str) -> Result<()> {
     }
     say!("sync {number} is carried out; `cardinal sync undo` takes it back");
     Ok(())
-}
-
-async fn list(client: &Client, limit: u32) -> Result<()> {
-    let query = SyncQuery { before: None, limit: Some(limit) };
-    let runs: Vec<SyncView> = client.ask(Method::GET, "sync", Some(&query), None::<&()>).await?;
-    if client.json {
-        return output::json(&runs);
-    }
-    let rows: Vec<_> = runs.iter().map(row).collect();
-    let headings = ["SYNC", "BEGAN", "TOOK", "WHAT", "OUTCOME", "ADDED", "UPDATED", "RENAMED", "REMOVED", "WHY"];
-    output::table(headings, &rows, "no sync yet; see `cardinal sync test`");
-    Ok(())
-}
-
-fn row(run: &SyncView) -> [String; 10] {
-    let counts = &run.told.counts;
-    let took = run.ended.map(|ended| ended.0.saturating_sub(run.began.0)).unwrap_or_default();
-    let undone = run.undone_by.map(|by| format!("taken back by {by}"));
-    [
-        run.number.map(|number| number.to_string()).unwrap_or_default(),
-        run.began.to_string(),
-        format!("{}.{} s", took / 1_000, took % 1_000 / 100),
-        run.kind.to_string(),
-        run.outcome.to_string(),
-        counts.added.to_string(),
-        counts.updated.to_string(),
-        counts.renamed.to_string(),
-        counts.removed.to_string(),
-        undone.unwrap_or_else(|| run.why.clone()),
-    ]
-}
-
-/// A run, with what it changes. One that failed is an error, so that scripts see it.
-async fn shown(client: &Client, view: &SyncView, all: bool) -> Result<()> {
-    let changes = match view.number {
-        Some(number) => changes(client, number, if all { usize::MAX } else { FEW }).await?,
-        None => Vec::new(),
-    };
-    if client.json {
-        output::json(&serde_json::json!({ "sync": view, "changes": changes }))?;
-    } else {
-        say_read(view);
-        for change in &changes {
-            say!("{}", change.to_string().lines().map(plain).collect::<Vec<_>>().join("\n"));
-        }
-        say_conflicts(&view.told.conflicts, all);
-        say_counts(view, changes.len());
-    }
-    if view.outcome == Outcome::Failed {
-        bail!("nothing was changed: {}", view.why);
-    }
-    Ok(())
-}
-
-async fn changes(client: &Client, number: i64, most: usize) -> Result<Vec<Shown>> {
-    let mut changes: Vec<Shown> = Vec::new();
-    loop {
-        let limit = PAGE.min(most.saturating_sub(changes.len()));
-        let query = ChangeQuery { from: changes.len(), limit: Some(limit) };
-        let path = format!("sync/{number}/change");
-        let page: Vec<Shown> = client.ask(Method::GET, &path, Some(&query), None::<&()>).await?;
-        let is_last = page.len() < limit || limit == 0;
-        changes.extend(page);
-        if is_last || changes.len() >= most {
-            return Ok(changes);
-        }
-    }
-}
-
-fn say_read(view: &SyncView) {
-    let rows: Vec<_> = view
-        .told
-        .sources
-        .iter()
-        .map(|read| {
-            [
-                read.source.to_string(),
-                read.server.clone(),
-                if read.whole { "everything" } else { "what changed" }.to_owned(),
-                read.users.to_string(),
-                read.groups.to_string(),
-                read.entries.to_string(),
-                read.pages.to_string(),
-                format!("{}.{} s", read.took_ms / 1_000, read.took_ms % 1_000 / 100),
-            ]
-        })
-        .collect();
-    if !rows.is_empty() {
-        output::table(["SOURCE", "SERVER", "READ", "USERS", "GROUPS", "ENTRIES", "PAGES", "TOOK"], &rows, "");
-        say!("");
-    }
-    let totals: Vec<_> = view
-        .told
-        .totals
-        .iter()
-        .map(|Total { of, users, groups }| [of.clone(), users.to_string(), groups.to_string()])
-        .collect();
-    if !totals.is_empty() {
-        output::table(["IN ALL", "USERS", "GROUPS"], &totals, "");
-        say!("");
-    }
-}
-
-fn say_conflicts(conflicts: &[Conflict], all: bool) {
-    let most = if all { usize::MAX } else { FEW };
-    for Conflict { about, message } in conflicts.iter().take(most) {
-        say!("! {}: {}", plain(about), plain(message));
-    }
-    if conflicts.len() > most {
-        say!("! and {} more; --all shows them", conflicts.len() - most);
-    }
-}
-
-fn say_counts(view: &SyncView, shown: usize) {
-    let counts = &view.told.counts;
-    let changes =
-        counts.added + counts.updated + counts.renamed + counts.removed + counts.groups_added + counts.groups_removed;
-    if shown >= FEW && changes > u64::try_from(shown).unwrap_or(u64::MAX) {
-        say!("… and more; --all shows them");
-    }
-    say!("");
-    say!(
-        "users: {} added, {} updated ({} with other cards), {} renamed, {} removed; groups: {} added, {} removed; memberships: \
-         {} begin, {} end; {} conflicts",
-        counts.added,
-        counts.updated,
-        counts.cards,
-        counts.renamed,
-        counts.removed,
-        counts.groups_added,
-        counts.groups_removed,
-        counts.joined,
-        counts.left,
-        counts.conflicts
-    );
-    for held in &view.told.held {
-        say!("held: {held}");
-    }
-    let number = view.number.map(|number| format!("sync {number}: ")).unwrap_or_default();
-    let digest = view.digest.get(..8).filter(|_| view.outcome == Outcome::Waits);
-    let digest = digest.map(|digest| format!(" (digest {digest})")).unwrap_or_default();
-    let why = if view.why.is_empty() { String::new() } else { format!(", {}", plain(&view.why)) };
-    say!("{number}{}{why}{digest}", view.outcome);
 }
