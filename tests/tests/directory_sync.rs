@@ -1,21 +1,32 @@
 //! Users and groups come from real directories: shown before anything changes, whole or not at all, and taken back exactly.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use cardinal_domain::event::EventKind;
 use cardinal_tests::{
     directory::{Certificate, Company, OpenLdap, PASSWORD, Samba, ldif},
+    disk::Disks,
     document,
     host::Host,
-    ipp_client,
+    ipp_client, program,
     site::{SIGNS, folder_site, reader},
     terminal::{Terminal as _, listening},
+    wait,
 };
 use reqwest::Method;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
 
 /// A host that believes this authority.
@@ -449,4 +460,157 @@ async fn a_sync_that_reads_can_be_called_off() {
     host.api().event_after(0, EventKind::SyncFailed, |event| event.body.message.contains("called off")).await;
     assert!(host.cli("sync call-off").await.refused().contains("no sync is being read"));
     directory.goes_on();
+}
+
+/// The way to a server that loses the connection behind so many bytes of what the server says; what it let through last.
+async fn cable(to: String) -> (String, Arc<AtomicU64>, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (limit, through) = (Arc::new(AtomicU64::new(u64::MAX)), Arc::new(AtomicU64::new(0)));
+    let (most, told) = (Arc::clone(&limit), Arc::clone(&through));
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(&to).await.unwrap();
+            let (most, told) = (most.load(Ordering::Relaxed), Arc::clone(&told));
+            tokio::spawn(async move {
+                let ((mut from_client, mut to_client), (from_server, mut to_server)) =
+                    (client.into_split(), server.into_split());
+                let asking = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+                let bytes = tokio::io::copy(&mut from_server.take(most), &mut to_client).await.unwrap_or_default();
+                told.store(bytes, Ordering::Relaxed);
+                asking.abort();
+            });
+        }
+    });
+    (address, limit, through)
+}
+
+#[tokio::test]
+async fn a_connection_lost_anywhere_removes_nobody() {
+    let people = 1_500;
+    let directory = OpenLdap::start(&Company { people, groups: 3, members: 400, depth: 3 }.entries()).await;
+    let (address, limit, through) = cable(directory.ldaps().url.replace("ldaps://", "")).await;
+    let host = host(&directory.authority()).await;
+    let site = school(&directory, "").replace(&directory.ldaps().url.replace("ldaps://", ""), &address);
+    host.apply(&(CARDS.to_owned() + &site)).await;
+    let told = host.cli("sync now --yes").await.ok();
+    assert!(told.contains(&format!("{people} added")), "{told}");
+    let everything = wait::until("a connection that ended", async || {
+        Some(through.load(Ordering::Relaxed)).filter(|bytes| *bytes > 100_000)
+    })
+    .await;
+    let before = host.cli("export").await.ok();
+    // The last of them is within the groups' members.
+    for part in 1..=12 {
+        limit.store(everything * part / 13 + u64::from(part == 12) * everything / 20, Ordering::Relaxed);
+        let refused = host.cli("sync now --remove --yes").await.refused();
+        assert!(refused.contains("nothing was changed") && refused.contains(&address), "{part}: {refused}");
+    }
+    assert_eq!(host.cli("export").await.ok(), before);
+    limit.store(u64::MAX, Ordering::Relaxed);
+    let told = host.cli("sync now --remove --yes").await.ok();
+    assert!(told.contains("0 added, 0 updated") && told.contains("0 removed"), "{told}");
+}
+
+/// So many users of a file.
+fn staff_of(people: usize) -> String {
+    let rows = (0..people).map(|at| format!("u{at:05},User {at},u{at}@x.test,8{at:06}\n"));
+    "user,full name,email,card\n".to_owned() + &rows.collect::<String>()
+}
+
+const STAFF: &str = "[[source]]\nname = \"staff\"\nkind = \"file\"\nfrom = \"staff\"\n";
+
+#[tokio::test]
+async fn a_host_that_is_killed_while_it_carries_a_plan_out_has_done_all_of_it_or_nothing() {
+    let people = 6_000;
+    let mut host = Host::init().await;
+    let file = host.folder().join("staff.csv");
+    fs::write(&file, staff_of(people)).unwrap();
+    host.configure(&format!("[directory.files]\nstaff = {file:?}"));
+    host.serve().await;
+    host.apply(STAFF).await;
+    let mut is_done = false;
+    for kill in 0_u32..8 {
+        let body = serde_json::json!({ "kind": "now", "yes": true });
+        let _: Value = host.api().post("sync", &body).await;
+        wait::until("a plan being carried out", async || {
+            let view: Value = host.api().get("sync/current").await;
+            (view["outcome"] != "reading").then_some(())
+        })
+        .await;
+        // Somewhere within it: this is chance, and what holds must hold at any point.
+        tokio::time::sleep(Duration::from_millis(60) * kill).await;
+        host.kill().await;
+        host.serve().await;
+        let there = names(&users(&host).await).len();
+        assert!(there == 0 && !is_done || there == people, "{there} users");
+        is_done = there == people;
+        let runs: Vec<Value> = host.cli("sync list --limit 1 --json").await.json();
+        let outcome = runs.first().map(|run| run["outcome"].as_str().unwrap().to_owned());
+        let fits = if there == 0 { [None, Some("waits")] } else { [Some("applied"), Some("nothing")] };
+        assert!(is_done && kill > 0 || fits.contains(&outcome.as_deref()), "{outcome:?} with {there} users");
+    }
+    host.cli("sync now --yes").await.ok();
+    assert_eq!(names(&users(&host).await).len(), people);
+    host.cli("sync undo --yes").await.ok();
+    assert!(names(&users(&host).await).is_empty());
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_a_sync_and_nothing_is_changed() {
+    let mut host = Host::init().await;
+    let Some(disks) = Disks::new(host.folder()).await else { return };
+    let data = host.folder().join("data");
+    disks.mount(&data, 16 << 10);
+    host.run_by(&disks.command(&program::ours("cardinal", "cardinal-server")));
+    let file = host.folder().join("staff.csv");
+    fs::write(&file, staff_of(2_000)).unwrap();
+    host.configure(&format!("[directory.files]\nstaff = {file:?}"));
+    host.serve().await;
+    host.apply(STAFF).await;
+    disks.fill(&data);
+    let refused = host.cli("sync now --yes").await.refused();
+    assert!(refused.contains("full"), "{refused}");
+    assert!(names(&users(&host).await).is_empty());
+    disks.make_room(&data);
+    host.cli("sync now --yes").await.ok();
+    assert_eq!(names(&users(&host).await).len(), 2_000);
+}
+
+#[cfg(feature = "gssapi")]
+#[tokio::test]
+async fn the_hosts_own_kerberos_user_signs_in() {
+    let Some(domain) = Samba::start("EAST.TEST").await else { return };
+    let below = format!("CN=Users,{}", domain.base());
+    domain.change(&domain.user_with_password("cardinal", &below).to_string()).await;
+    let mut host = Host::init().await;
+    host.set("CARDINAL_DIRECTORY__CA", &domain.authority().display().to_string());
+    host.set("KRB5_CONFIG", &domain.krb5_conf().display().to_string());
+    host.set("KRB5CCNAME", &domain.ticket("cardinal").display().to_string());
+    host.serve().await;
+    let address = domain.ldaps().url.replace("ldaps://", "");
+    let site = format!(
+        "[[source]]\nname = \"company\"\nkind = \"active-directory\"\ndomains = \"east.test\"\nbind = \"gssapi\"\n\
+         [source.domain.\"east.test\"]\nservers = [\"{address}\"]\n"
+    );
+    host.apply(&site).await;
+    let told = host.cli("sync now --yes").await.ok();
+    assert!(names(&users(&host).await).contains(&"cardinal"), "{told}");
+    host.cli("source set company security=starttls").await.ok();
+    host.cli("sync test").await.ok();
+    // Nobody answers for what nothing protects.
+    host.cli("source set company security=plain").await.ok();
+    let refused = host.cli("sync test").await.refused();
+    assert!(refused.contains("needs a way that is protected"), "{refused}");
+    host.cli("source set company security=ldaps").await.ok();
+    // Without a ticket it is said what to look at; with the user's own keys a ticket is got.
+    host.terminate().await;
+    host.set("KRB5CCNAME", &host.folder().join("none").display().to_string());
+    host.serve().await;
+    let refused = host.cli("sync test").await.refused();
+    assert!(refused.contains("Kerberos failed") && refused.contains("klist"), "{refused}");
+    host.terminate().await;
+    host.set("KRB5_CLIENT_KTNAME", &domain.keytab("cardinal").display().to_string());
+    host.serve().await;
+    host.cli("sync test").await.ok();
 }

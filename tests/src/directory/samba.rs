@@ -70,7 +70,9 @@ impl Samba {
         samba.switch_on().await;
         // A controller of Windows gives Kerberos tickets for its LDAP service without being told.
         let own = format!("CN={HOST},OU=Domain Controllers,{}", samba.base());
-        samba.change(&ldif::add(&own, "servicePrincipalName", &[&format!("ldap/{}", samba.host())])).await;
+        // By its address, too: no name server knows its name.
+        let services = [format!("ldap/{}", samba.host()), format!("ldap/{}", samba.address)];
+        samba.change(&ldif::add(&own, "servicePrincipalName", &services.each_ref().map(String::as_str))).await;
         Some(samba)
     }
 
