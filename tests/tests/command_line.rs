@@ -19,7 +19,7 @@ const VERBS: [&str; 15] = [
 ];
 /// Those whose every verb has examples, too.
 const EXPLAINED: [(&str, &[&str]); 3] = [
-    ("sync", &["test", "now", "changes", "approve", "show", "undo", "call-off", "list"]),
+    ("sync", &["test", "now", "changes", "approve", "show", "undo", "call-off", "list", "archived"]),
     ("group", &["list", "show"]),
     ("source", &["list", "show", "set", "remove", "password"]),
 ];

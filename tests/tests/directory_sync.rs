@@ -158,6 +158,8 @@ async fn a_directory_is_shown_synced_used_and_taken_back() {
     let all = host.cli("sync now --remove --yes").await.ok();
     assert!(all.contains("- user eve  (is not among those that school has to import any more"), "{all}");
     assert_eq!(names(&users(&host).await), ["bob", "countess", "guest", "local"]);
+    let archived: Value = host.cli("sync archived --json").await.json();
+    assert_eq!((&archived[0]["name"], archived.as_array().unwrap().len()), (&"eve".into(), 1));
     ipp_client::print(&host.queue("find-me"), "countess", &document::hello()).await;
     terminal.shows_and_hears("471100", "[released]").await;
     terminal.shows_and_hears("555500", "[nothing]").await;

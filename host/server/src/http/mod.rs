@@ -43,7 +43,7 @@ pub use self::{
     publishers::{PublisherChanged, TrustBody},
     readers::{Callback, CommandBody, ReaderView, RotateBody, Rotated},
     site::{Applied, ApplyQuery},
-    syncs::{ChangeQuery, SyncQuery},
+    syncs::{ArchivedView, ChangeQuery, SyncQuery},
 };
 use cardinal_domain::bounds::size;
 
@@ -83,6 +83,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/api/v1/group/{name}", get(groups::show))
         .route("/api/v1/sync", get(syncs::list).post(syncs::start))
         .route("/api/v1/sync/current", get(syncs::current).delete(syncs::call_off))
+        .route("/api/v1/sync/archived", get(syncs::archived))
         .route("/api/v1/sync/{number}", get(syncs::show))
         .route("/api/v1/sync/{number}/change", get(syncs::changes))
         .route("/api/v1/sync/{number}/approve", post(syncs::approve))

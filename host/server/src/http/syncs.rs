@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use cardinal_domain::sync::Shown;
-use cardinal_store::SyncRun;
+use cardinal_domain::{names::UserName, sync::Shown, time::Timestamp};
+use cardinal_store::{ArchivedUser, SyncRun};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -38,6 +38,8 @@ pub struct ChangeQuery {
 
 /// How many changes one answer has at most. They are some hundred bytes each, and more of them are a next page.
 const MOST_CHANGES: usize = 5_000;
+/// How many users that were removed one answer has at most.
+const MOST_ARCHIVED: u32 = 10_000;
 
 /// Begins a sync. It goes on by itself; ask for the current one to see how it is.
 pub(super) async fn start(
@@ -59,6 +61,31 @@ pub(super) async fn current(State(host): State<Arc<Host>>) -> Result<Json<SyncVi
     let view = host.syncs.current();
     view.map(Json)
         .ok_or_else(|| ApiError::not_found("there was no sync since the host started; see `cardinal sync list`"))
+}
+
+/// A user who was removed by a sync.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ArchivedView {
+    pub name: UserName,
+    pub full_name: String,
+    pub removed: Timestamp,
+    /// The sync that removed them; `cardinal sync undo` brings them back while it is the last one.
+    pub sync: i64,
+}
+
+/// Who was removed by syncs, the latest first.
+pub(super) async fn archived(
+    State(host): State<Arc<Host>>,
+    Query(query): Query<SyncQuery>,
+) -> Result<Json<Vec<ArchivedView>>, ApiError> {
+    let archived = host.services.store.archived_users(query.limit.unwrap_or(100).min(MOST_ARCHIVED).into()).await?;
+    let view = |of: ArchivedUser| ArchivedView {
+        name: of.user.name,
+        full_name: of.user.full_name,
+        removed: of.removed,
+        sync: of.sync,
+    };
+    Ok(Json(archived.into_iter().map(view).collect()))
 }
 
 /// Ends the one that is being read.

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reqwest::Method;
 
-use self::shown::{list, shown};
+use self::shown::{archived, list, shown};
 use super::{
     client::Client,
     output::{self, plain, say},
@@ -56,6 +56,16 @@ Examples:
         limit: u32,
     },
     Show(Show),
+    /// Who was removed by syncs, the latest first, as long as the history has the run
+    #[command(after_help = "\
+Examples:
+  cardinal sync archived
+  cardinal sync archived --limit 10000 --json")]
+    Archived {
+        /// How many
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
     /// End the sync that is reading; nothing has changed
     #[command(after_help = "\
 Example:
@@ -164,6 +174,7 @@ impl Action {
             Self::Show(Show { number: Some(number), all }) => {
                 shown(client, &client.get(&format!("sync/{number}")).await?, all).await
             }
+            Self::Archived { limit } => archived(client, limit).await,
             Self::CallOff => {
                 client.ask::<()>(Method::DELETE, "sync/current", None::<&()>, None::<&()>).await?;
                 output::done(client.json, "it ends; nothing has changed")

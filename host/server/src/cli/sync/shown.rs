@@ -9,7 +9,7 @@ use crate::{
         client::Client,
         output::{self, plain, say},
     },
-    http::{ChangeQuery, SyncQuery},
+    http::{ArchivedView, ChangeQuery, SyncQuery},
     sync::{Kind, Outcome, SourceRead, SyncView},
 };
 
@@ -27,6 +27,20 @@ pub(super) async fn list(client: &Client, limit: u32) -> Result<()> {
     let rows: Vec<_> = runs.iter().map(row).collect();
     let headings = ["SYNC", "BEGAN", "TOOK", "WHAT", "OUTCOME", "ADDED", "UPDATED", "RENAMED", "REMOVED", "WHY"];
     output::table(headings, &rows, "no sync yet; see `cardinal sync test`");
+    Ok(())
+}
+
+pub(super) async fn archived(client: &Client, limit: u32) -> Result<()> {
+    let query = SyncQuery { before: None, limit: Some(limit) };
+    let users: Vec<ArchivedView> = client.ask(Method::GET, "sync/archived", Some(&query), None::<&()>).await?;
+    if client.json {
+        return output::json(&users);
+    }
+    let row = |user: &ArchivedView| {
+        [user.name.to_string(), user.full_name.clone(), user.removed.to_string(), user.sync.to_string()]
+    };
+    let rows: Vec<_> = users.iter().map(row).collect();
+    output::table(["USER", "FULL NAME", "REMOVED", "BY SYNC"], &rows, "no sync has removed anybody");
     Ok(())
 }
 
