@@ -139,9 +139,8 @@ async fn planned(services: &Services, current: &Current, body: &SyncBody, trace:
         plan
     });
     let plan = planning.await.context("planning failed in the host; please report this")?;
-    // Users that were left alone did not change in the source, so that they are looked at again only where everything is read.
-    let is_of_user = |conflict: &Conflict| ["user ", "card "].iter().any(|kind| conflict.about.starts_with(kind));
-    let marks = if adds && !plan.conflicts.iter().any(is_of_user) { marks } else { BTreeMap::new() };
+    // Whoever is not added now did not change in the source later: that is found only where everything is read.
+    let marks = if adds { marks } else { BTreeMap::new() };
     Ok(Planned { plan, as_of, marks, undoes: None, is_first, is_whole })
 }
 
