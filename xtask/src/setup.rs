@@ -1,5 +1,5 @@
 //! The programs that the tests use: a printer, a print client, what those need, a maker of networks, a finder of printers,
-//! a database, and two directories.
+//! a database, two directories, and what a build with Kerberos takes.
 //!
 //! Each is looked for by its name, so a machine that has them from elsewhere is left alone.
 
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::{apt, process};
 
 /// A program (or a file that a program cannot do without), and the Debian package that has it.
-const NEEDED: [(&str, &str); 22] = [
+const NEEDED: [(&str, &str); 24] = [
     ("ippeveprinter", "cups-ipp-utils"),
     ("ipptool", "cups-ipp-utils"),
     ("lp", "cups-client"),
@@ -31,10 +31,18 @@ const NEEDED: [(&str, &str); 22] = [
     ("samldb.so", "samba-dsdb-modules"),
     ("acl_xattr.so", "samba-vfs-modules"),
     ("kinit", "krb5-user"),
+    ("gssapi.h", "libkrb5-dev"),
+    ("libclang.so", "libclang-dev"),
 ];
 /// Where Debian keeps what is not on the search path: a folder of many, and a folder in each of those.
-const HIDDEN: [(&str, &str); 4] =
-    [("/usr/lib/postgresql", "bin"), ("/usr/lib", "samba/ldb"), ("/usr/lib", "samba/vfs"), ("/usr/share/samba", "")];
+const HIDDEN: [(&str, &str); 6] = [
+    ("/usr/lib/postgresql", "bin"),
+    ("/usr/lib", "samba/ldb"),
+    ("/usr/lib", "samba/vfs"),
+    ("/usr/share/samba", ""),
+    ("/usr/include", ""),
+    ("/usr/lib", "lib"),
+];
 
 /// Installs what is missing. Fails where that cannot be done, with the command that does it.
 pub(crate) fn run() -> Result<()> {
