@@ -20,11 +20,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
         cargo(&["clippy", "--workspace", "--all-targets", "--features", KERBEROS, "--", "-D", "warnings"])
     })?;
-    steps.run("the demo", || demo::check(workspace))?;
-    // Programs before tests: end-to-end tests start `cardinal` and `cardinal-simulator` from the target folder. All
+    // Programs before the demo and tests: end-to-end tests start `cardinal` and `cardinal-simulator` from the target folder. All
     // targets in one go, so that the tests find every crate compiled with the same features; with Kerberos, which is tried
     // against a real domain.
     steps.run("build", || cargo(&["build", "--workspace", "--all-targets", "--features", KERBEROS]))?;
+    steps.run("the demo", || demo::check(workspace))?;
     steps.run("tests", || cargo(&["test", "--workspace", "--features", KERBEROS]))?;
     steps.run("fuzzing, briefly", || fuzz::run(workspace, None, fuzz::Reach::Same))?;
     println!("\nAll steps passed in {}.", steps.elapsed());
