@@ -1,9 +1,10 @@
 //! Who gets which card. A card belongs to one user: where two claim it, whoever has it keeps it, and where nobody has it,
 //! nobody gets it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use cardinal_domain::{card::CardNumber, names::UserName, site::User, sync::Conflict};
+use foldhash::{HashMap, HashSet};
 
 use super::{
     Options,
@@ -32,7 +33,7 @@ struct Claim<'a> {
 pub(super) fn cards<'a>(
     record: &'a [User],
     wanted: &'a Wanted<'_>,
-    matched: &Matched,
+    matched: &Matched<'_>,
     options: &Options,
     conflicts: &mut Vec<Conflict>,
 ) -> Vec<Option<Cards<'a>>> {
@@ -48,7 +49,7 @@ pub(super) fn cards<'a>(
         claims.push(claim(user, old, options));
     }
     // Those of whom nothing changes have their cards, too.
-    let gone: std::collections::HashSet<_> = matched.gone.iter().collect();
+    let gone: HashSet<_> = matched.gone.iter().collect();
     let untouched = record
         .iter()
         .zip(&matched.wanted_of)
@@ -102,7 +103,7 @@ fn settle<'a>(claims: &mut [Claim<'a>], conflicts: &mut Vec<Conflict>) {
     let twice = claimed.chunk_by(|(a, ..), (b, ..)| a == b).filter(|by| by.len() > 1);
     let mut open: VecDeque<_> = twice.filter_map(|by| by.first()).map(|(card, ..)| *card).collect();
     // Who was given a card after it was looked who claims which.
-    let mut later: HashMap<&CardNumber, Vec<(usize, usize)>> = HashMap::new();
+    let mut later: HashMap<&CardNumber, Vec<(usize, usize)>> = HashMap::default();
     while let Some(card) = open.pop_front() {
         let from = claimed.partition_point(|(other, ..)| *other < card);
         let first =

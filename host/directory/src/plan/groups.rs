@@ -1,12 +1,13 @@
 //! What changes of groups and their members. Groups of one name are one group, whichever domain or source has them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use cardinal_domain::{
-    names::{GroupName, UserName},
+    names::{GroupName, SourceName, UserName},
     site::Origin,
     sync::{Change, Conflict, Group},
 };
+use foldhash::{HashMap, HashSet};
 
 use super::{
     Options, Record, Said,
@@ -30,7 +31,7 @@ pub(super) fn groups(
     record: Record<'_>,
     said: &Said<'_>,
     wanted: &Wanted<'_>,
-    matched: &Matched,
+    matched: &Matched<'_>,
     options: &Options,
     conflicts: &mut Vec<Conflict>,
 ) -> Vec<Change> {
@@ -47,7 +48,7 @@ pub(super) fn groups(
     let gone: HashSet<_> = matched.gone.iter().filter_map(|at| Some(&record.users.get(*at)?.name)).collect();
     let left_alone = wanted.users.iter().zip(&matched.fates).filter(|(_, fate)| **fate == Fate::Left);
     let in_doubt: HashSet<_> = left_alone.map(|(user, _)| &user.name).chain(&wanted.doubtful).collect();
-    let mut known = HashSet::new();
+    let mut known = HashSet::default();
     let mut changes = Vec::new();
     for (name, group) in &all {
         let same_name = by_name.get(name).copied();
@@ -138,28 +139,22 @@ fn wanted_groups<'a>(
     record: Record<'a>,
     said: &Said<'_>,
     wanted: &'a Wanted<'_>,
-    matched: &Matched,
+    matched: &Matched<'_>,
     options: &Options,
     conflicts: &mut Vec<Conflict>,
 ) -> BTreeMap<GroupName, WantedGroup<'a>> {
-    let on_record: HashMap<_, _> = record
-        .users
-        .iter()
-        .filter_map(|user| {
-            Some(((user.origin.as_ref()?.source.as_str(), user.origin.as_ref()?.key.as_str()), &user.name))
-        })
-        .collect();
     // Who an entry is, after the plan. None: nobody, or nobody knows.
-    let member = |at: usize, scope: Scope, source: &str, key: &str| -> Option<&'a UserName> {
+    let member = |at: usize, scope: Scope, source: &SourceName, key: &str| -> Option<&'a UserName> {
         // Not among those that changed, or an entry that cannot be used: as on record. Nobody is removed then.
-        let as_before = || on_record.get(&(source, key)).copied();
-        let Some(place) = wanted.of_key.get(&(at, key)) else {
-            let is_there = scope == Scope::Changes || wanted.seen.contains(&(source, key));
-            return if is_there { as_before() } else { None };
+        let as_before = || Some(&record.users.get(matched.on_record(source, key)?)?.name);
+        let place = match wanted.user_of(at, key) {
+            Some(Some(place)) => place,
+            Some(None) => return as_before(),
+            None => return if scope == Scope::Changes { as_before() } else { None },
         };
-        match matched.fates.get(*place)? {
+        match matched.fates.get(place)? {
             Fate::New if !options.add => None,
-            Fate::New | Fate::Is(..) => Some(&wanted.users.get(*place)?.name),
+            Fate::New | Fate::Is(..) => Some(&wanted.users.get(place)?.name),
             Fate::Left => as_before(),
         }
     };
@@ -184,7 +179,7 @@ fn wanted_groups<'a>(
                 is_partial: false,
             });
             for key in &group.members {
-                match member(at, snapshot.scope, source.as_str(), key) {
+                match member(at, snapshot.scope, source, key) {
                     Some(name) => together.members.push(name),
                     None => together.is_partial |= snapshot.scope == Scope::Changes,
                 }

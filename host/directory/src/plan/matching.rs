@@ -1,23 +1,33 @@
 //! Who is who: which user on record a wanted one is. The source's key decides, then the name.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use cardinal_domain::{
     names::{SourceName, UserName},
     site::User,
     sync::Conflict,
 };
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::{Options, wanted::Wanted};
 
 /// Who is who.
-pub(super) struct Matched {
+pub(super) struct Matched<'a> {
     /// For each wanted user what becomes of them, in the same order.
     pub(super) fates: Vec<Fate>,
     /// Users on record, by their place there, that are in no source any more.
     pub(super) gone: Vec<usize>,
     /// For each user on record, the wanted one that they are.
     pub(super) wanted_of: Vec<Option<usize>>,
+    /// Users on record, by source and key.
+    by_key: HashMap<(&'a str, &'a str), usize>,
+}
+
+impl Matched<'_> {
+    /// Which user on record has this entry.
+    pub(super) fn on_record(&self, source: &SourceName, key: &str) -> Option<usize> {
+        self.by_key.get(&(source.as_str(), key)).copied()
+    }
 }
 
 /// What becomes of a wanted user.
@@ -45,13 +55,13 @@ pub(super) enum Link {
 }
 
 /// Finds out. Conflicts are those of names.
-pub(super) fn matching(
-    record: &[User],
+pub(super) fn matching<'a>(
+    record: &'a [User],
     wanted: &Wanted<'_>,
     sources: &BTreeSet<&SourceName>,
     options: &Options,
     conflicts: &mut Vec<Conflict>,
-) -> Matched {
+) -> Matched<'a> {
     let mut by_key = HashMap::with_capacity(record.len());
     let mut by_name = HashMap::with_capacity(record.len());
     for (at, user) in record.iter().enumerate() {
@@ -63,7 +73,7 @@ pub(super) fn matching(
     // Whoever is found by the key of an entry is that entry; a name alone is weaker.
     let keyed: Vec<_> =
         wanted.users.iter().map(|user| by_key.get(&(user.source.as_str(), user.key())).copied()).collect();
-    let taken: HashSet<usize> = keyed.iter().flatten().copied().collect();
+    let taken = marked(record.len(), keyed.iter().flatten().copied());
     let mut fates: Vec<_> = wanted
         .users
         .iter()
@@ -72,7 +82,7 @@ pub(super) fn matching(
             (Some(at), _) => Fate::Is(*at, Link::Key),
             (None, None) => Fate::New,
             // Its holder is another entry, which has another name now: the name is free.
-            (None, Some(at)) if taken.contains(&at) => Fate::New,
+            (None, Some(at)) if taken.get(at) == Some(&true) => Fate::New,
             (None, Some(at)) => by_name_alone(record, at, user, wanted, options, conflicts),
         })
         .collect();
@@ -89,12 +99,23 @@ pub(super) fn matching(
         let Some(origin) = &user.origin else { return false };
         sources.contains(&origin.source)
             && wanted_of.get(*at) == Some(&None)
-            && !wanted.seen.contains(&(origin.source.as_str(), origin.key.as_str()))
+            && !wanted.is_seen(origin)
             && !wanted.doubtful.contains(&user.name)
     };
     let may_remove = options.remove && wanted.is_whole;
     let gone = record.iter().enumerate().filter(|_| may_remove).filter(is_gone).map(|(at, _)| at).collect();
-    Matched { fates, gone, wanted_of }
+    Matched { fates, gone, wanted_of, by_key }
+}
+
+/// Which of so many places are among these.
+fn marked(of: usize, places: impl Iterator<Item = usize>) -> Vec<bool> {
+    let mut marked = vec![false; of];
+    for place in places {
+        if let Some(is_marked) = marked.get_mut(place) {
+            *is_marked = true;
+        }
+    }
+    marked
 }
 
 fn by_name_alone(
@@ -118,7 +139,7 @@ fn by_name_alone(
              and the same person, or change one of the names"
         )),
         // Its entry was read, and cannot be used: it may be renamed, or be somebody else's name by now.
-        Some(origin) if wanted.seen.contains(&(origin.source.as_str(), origin.key.as_str())) => leave(format!(
+        Some(origin) if wanted.is_seen(origin) => leave(format!(
             "{place} has this name, and the entry that had it so far is there, too, under a name that cannot be used; \
              nothing is done about both until it can"
         )),
@@ -144,15 +165,11 @@ fn keep_doubtful(
 ) {
     loop {
         // Who on record will have another name.
-        let leaving: HashSet<usize> = wanted
-            .users
-            .iter()
-            .zip(fates.iter())
-            .filter_map(|(user, fate)| match fate {
-                Fate::Is(at, _) => record.get(*at).filter(|old| old.name != user.name).map(|_| *at),
-                Fate::New | Fate::Left => None,
-            })
-            .collect();
+        let leaving = wanted.users.iter().zip(fates.iter()).filter_map(|(user, fate)| match fate {
+            Fate::Is(at, _) => record.get(*at).filter(|old| old.name != user.name).map(|_| *at),
+            Fate::New | Fate::Left => None,
+        });
+        let leaving = marked(record.len(), leaving);
         let mut changed = false;
         for (user, fate) in wanted.users.iter().zip(fates.iter_mut()) {
             let own = match fate {
@@ -161,7 +178,7 @@ fn keep_doubtful(
                 Fate::Left => continue,
             };
             let holder = by_name.get(&user.name).copied().filter(|holder| Some(*holder) != own);
-            let Some(holder) = holder.filter(|holder| !leaving.contains(holder)) else { continue };
+            let Some(holder) = holder.filter(|holder| leaving.get(*holder) != Some(&true)) else { continue };
             let so_far = own.and_then(|own| record.get(own)).map(|old| format!(" (so far {})", old.name));
             conflicts.push(Conflict {
                 about: format!("user {}", user.name),

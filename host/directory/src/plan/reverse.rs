@@ -1,11 +1,10 @@
 //! Taking a plan back.
 
-use std::collections::{HashMap, HashSet};
-
 use cardinal_domain::{
     names::{GroupName, UserName},
     sync::{Change, Plan},
 };
+use foldhash::{HashMap, HashSet};
 
 use super::{Record, order};
 

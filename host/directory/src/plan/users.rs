@@ -18,7 +18,7 @@ pub(super) fn users(
     record: &[User],
     said: &Said<'_>,
     wanted: &Wanted<'_>,
-    matched: &Matched,
+    matched: &Matched<'_>,
     cards: &[Option<Cards<'_>>],
     options: &Options,
 ) -> Vec<Change> {

@@ -1,8 +1,6 @@
 //! One user for each name: what the sources say together. The primary source wins field by field; an entry that cannot be
 //! used is told of, and keeps whoever it may mean from being touched.
 
-use std::collections::{HashMap, HashSet};
-
 use cardinal_domain::{
     card::CardNumber,
     convert::Pattern,
@@ -10,6 +8,7 @@ use cardinal_domain::{
     site::Origin,
     sync::Conflict,
 };
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 use super::{Options, Said};
 use crate::snapshot::{Person, Scope};
@@ -18,14 +17,26 @@ use crate::snapshot::{Person, Scope};
 pub(super) struct Wanted<'a> {
     /// Sorted by name.
     pub(super) users: Vec<WantedUser<'a>>,
-    /// Which user an entry is: its source's place in the list of snapshots, and its key.
-    pub(super) of_key: HashMap<(usize, &'a str), usize>,
-    /// Keys of entries that were read, usable or not, by source and key.
-    pub(super) seen: HashSet<(&'a str, &'a str)>,
+    /// Which user an entry is, by its source's place in the list of snapshots and its key; none: it cannot be used.
+    entries: HashMap<(usize, &'a str), Option<usize>>,
+    sources: Vec<&'a SourceName>,
     /// Names that are in doubt: whoever has one stays as they are.
     pub(super) doubtful: HashSet<UserName>,
     /// Whether everybody was read, so that who is missing is gone.
     pub(super) is_whole: bool,
+}
+
+impl Wanted<'_> {
+    /// Which user an entry of this snapshot is. None: there is no such entry; or it is there, and cannot be used.
+    pub(super) fn user_of(&self, at: usize, key: &str) -> Option<Option<usize>> {
+        self.entries.get(&(at, key)).copied()
+    }
+
+    /// Whether an entry was read, usable or not.
+    pub(super) fn is_seen(&self, Origin { source, key }: &Origin) -> bool {
+        let at = self.sources.iter().position(|known| *known == source);
+        at.is_some_and(|at| self.user_of(at, key).is_some())
+    }
 }
 
 /// A user, as the sources have them. What they say is looked at where it lies: of most users nothing changes.
@@ -86,24 +97,26 @@ pub(super) enum CardField {
 /// Puts the snapshots together.
 pub(super) fn wanted<'a>(said: &Said<'a>, options: &Options) -> (Wanted<'a>, Vec<Conflict>) {
     let mut conflicts = Vec::new();
+    let entries = said.snapshots.iter().map(|snapshot| snapshot.people.len()).sum();
     let mut wanted = Wanted {
-        users: Vec::new(),
-        of_key: HashMap::new(),
-        seen: HashSet::new(),
-        doubtful: HashSet::new(),
+        users: Vec::with_capacity(entries),
+        entries: HashMap::with_capacity(entries),
+        sources: said.snapshots.iter().map(|snapshot| &snapshot.source).collect(),
+        doubtful: HashSet::default(),
         is_whole: said.snapshots.iter().all(|snapshot| snapshot.scope == Scope::Whole),
     };
-    let mut named: Vec<(UserName, usize, &Person)> = Vec::new();
+    let mut named: Vec<(UserName, usize, &Person)> = Vec::with_capacity(entries);
     for (at, snapshot) in said.snapshots.iter().enumerate() {
-        named.reserve(snapshot.people.len());
         for person in &snapshot.people {
-            wanted.seen.insert((snapshot.source.as_str(), person.key.as_str()));
             match UserName::new(&person.name) {
                 Ok(name) => named.push((name, at, person)),
-                Err(error) => conflicts.push(Conflict {
-                    about: format!("{}: {}", snapshot.source, person.place),
-                    message: format!("left out: {error}"),
-                }),
+                Err(error) => {
+                    wanted.entries.insert((at, person.key.as_str()), None);
+                    conflicts.push(Conflict {
+                        about: format!("{}: {}", snapshot.source, person.place),
+                        message: format!("left out: {error}"),
+                    });
+                }
             }
         }
     }
@@ -116,12 +129,11 @@ pub(super) fn wanted<'a>(said: &Said<'a>, options: &Options) -> (Wanted<'a>, Vec
             conflicts.extend(twice(said, name, of_one));
             is_doubtful = true;
         }
+        let user = (!is_doubtful).then_some(wanted.users.len());
+        wanted.entries.extend(same.iter().map(|(_, at, person)| ((*at, person.key.as_str()), user)));
         if is_doubtful {
             wanted.doubtful.insert(name.clone());
             continue;
-        }
-        for (_, at, person) in same {
-            wanted.of_key.insert((*at, person.key.as_str()), wanted.users.len());
         }
         wanted.users.extend(merged(name, same, said, options, &mut conflicts));
     }

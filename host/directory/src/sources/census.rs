@@ -1,9 +1,10 @@
 //! Everybody and every group that a source told of, put together: members are found by whatever their group calls them, groups
 //! in groups are closed, and what the settings select is selected. Pure: it makes a snapshot, or says why there is none.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use cardinal_domain::{names::folded, site::Source, sync::Total};
+use foldhash::HashMap;
 
 use super::{
     Reading,
@@ -31,7 +32,7 @@ pub(crate) struct Found {
     pub(crate) primary: Option<Primary>,
     /// Known to be there, and not otherwise read.
     pub(crate) listed_only: bool,
-    /// Handed over: of the person key, place and name are left.
+    /// Handed over: of the person place and name are left.
     pub(crate) is_handed_over: bool,
 }
 
@@ -130,19 +131,21 @@ impl Census {
     /// # Errors
     /// Another one has that key: where that one stands.
     pub(crate) fn person(&mut self, mut found: Found) -> Result<(), Box<Found>> {
-        if let Some(number) = self.by_key.get(found.person.key.as_str()) {
-            return match self.people.get_mut(*number as usize) {
-                Some(known) if known.listed_only && !found.listed_only => {
-                    known.person = found.person;
-                    known.listed_only = false;
-                    hand_over(known, self.handover.as_ref());
-                    Ok(())
-                }
-                _ => Err(Box::new(found)),
-            };
-        }
         let number = u32::try_from(self.people.len()).unwrap_or(u32::MAX);
-        self.by_key.insert(found.person.key.as_str().into(), number);
+        match self.by_key.entry(found.person.key.as_str().into()) {
+            Entry::Vacant(place) => drop(place.insert(number)),
+            Entry::Occupied(known) => {
+                return match self.people.get_mut(*known.get() as usize) {
+                    Some(known) if known.listed_only && !found.listed_only => {
+                        known.person = found.person;
+                        known.listed_only = false;
+                        hand_over(known, self.handover.as_ref());
+                        Ok(())
+                    }
+                    _ => Err(Box::new(found)),
+                };
+            }
+        }
         if !found.dn.is_empty() {
             self.by_dn.insert(std::mem::take(&mut found.dn), number);
         }
@@ -350,8 +353,8 @@ impl Census {
 /// Gives a person away who was read whole, but for what is needed here.
 fn hand_over(found: &mut Found, to: Option<&Handover>) {
     let Some(to) = to.filter(|_| !found.listed_only) else { return };
-    let Person { key, place, name, .. } = &found.person;
-    let left = Person { key: key.clone(), place: place.clone(), name: name.clone(), ..Person::default() };
+    let Person { place, name, .. } = &found.person;
+    let left = Person { place: place.clone(), name: name.clone(), ..Person::default() };
     to.take(std::mem::replace(&mut found.person, left));
     found.is_handed_over = true;
 }

@@ -1,6 +1,6 @@
 //! Entries of a directory become users and groups, by the names that a schema has for their fields.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use super::{
     census::{Census, Found, FoundGroup, Member, Primary},
@@ -339,7 +339,7 @@ impl Place<'_> {
         let query = Query { base, filter: &filter, fields: &fields, page: GROUPS_A_PAGE };
         // Groups of which not all members came: their number, name, and how many did.
         let mut more: Vec<(u32, String, usize)> = Vec::new();
-        let mut keys = HashSet::new();
+        let mut keys = HashSet::default();
         let mut twice = None;
         let before = census.counts().1;
         let mut members = Members { base: dn::spelling(base), by_name: *posix_groups, ..Members::default() };

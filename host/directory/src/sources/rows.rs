@@ -4,9 +4,8 @@
 //! CustomSynAndAuthentication on GitHub, README, "List of user details"): the user name is mandatory, everything else may be
 //! empty or absent.
 
-use std::collections::{HashMap, HashSet};
-
 use cardinal_domain::{names::folded, nearest::nearest};
+use foldhash::{HashMap, HashSet};
 
 use super::{
     census::{Census, Found, FoundGroup, Member},

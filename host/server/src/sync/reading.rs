@@ -32,6 +32,9 @@ const MEMORY: u64 = 4 << 30;
 const LONGEST: u64 = 1 << 30;
 /// How much of its complaints is kept, in bytes.
 const COMPLAINTS: u64 = 4 << 10;
+/// How much of what a child says waits to be heard, in bytes.
+#[cfg(target_os = "linux")]
+const PIPE: usize = 1 << 20;
 /// How often a child tells how far it is.
 const TELL: Duration = Duration::from_millis(200);
 /// What it needs of the environment: where programs and libraries lie, Kerberos, and the system's authorities.
@@ -104,6 +107,9 @@ pub async fn read(request: &Request, progress: &Progress) -> Result<Snapshot> {
     // One that ends before it is asked says why on the other pipes.
     let _ = stdin.write_all(&asked).await;
     drop(stdin);
+    // Then neither waits for the other at every line. Not everywhere may a pipe be as long.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
     let mut complaint = String::new();
     let mut stderr = stderr.take(COMPLAINTS);
     let (said, _) = tokio::join!(answer(stdout.take(LONGEST), progress), stderr.read_to_string(&mut complaint));
@@ -229,9 +235,12 @@ async fn reading(request: &Request, progress: Progress, handover: Handover) -> R
 
 /// Waits while the host has not taken what was said before.
 fn say(said: &Said) -> Result<()> {
+    // As long as a line of users is.
+    let mut line = Vec::with_capacity(64 << 10);
+    serde_json::to_writer(&mut line, said)?;
+    line.push(b'\n');
     let mut stdout = io::stdout().lock();
-    serde_json::to_writer(io::BufWriter::with_capacity(256 << 10, &mut stdout), said)?;
-    stdout.write_all(b"\n")?;
+    stdout.write_all(&line)?;
     Ok(stdout.flush()?)
 }
 

@@ -1,12 +1,9 @@
 //! Reading a search to its end, page by page (RFC 2696). Either every page ended with success, or there is an error: what was
 //! given out before it is of no use, and the caller throws it away.
 
-use std::{
-    collections::HashSet,
-    hash::{BuildHasher as _, RandomState},
-    panic::catch_unwind,
-};
+use std::{hash::BuildHasher as _, panic::catch_unwind};
 
+use foldhash::{HashSet, quality::RandomState};
 use ldap3::{
     LdapResult, ResultEntry, Scope, SearchStream,
     controls::{Control, MakeCritical as _, PagedResults, RawControl},
@@ -51,8 +48,8 @@ impl Session {
         mut each: impl FnMut(RawEntry<'_>) -> Result<(), LdapError>,
     ) -> Result<(), LdapError> {
         filter::check(query.filter)?;
-        let hasher = RandomState::new();
-        let mut seen = HashSet::new();
+        let hasher = RandomState::default();
+        let mut seen = HashSet::default();
         let mut cookie = Vec::new();
         let mut empty = 0;
         let before_all = progress.figures().entries;
