@@ -117,8 +117,8 @@ pub struct Group {
     pub place: String,
     /// The name.
     pub name: String,
-    /// Keys of [`Person`]s of the same source, those of groups inside it included, sorted, each once. Of a snapshot of
-    /// changes: also of people who are not in it.
+    /// Keys of [`Person`]s of the same source, those of groups inside it included, each once. Of a snapshot of changes:
+    /// also of people who are not in it.
     #[serde(serialize_with = "write_keys", deserialize_with = "read_keys")]
     pub members: Vec<Arc<str>>,
 }

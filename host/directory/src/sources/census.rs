@@ -275,7 +275,6 @@ impl Census {
             if self.is_part {
                 list.push(Arc::clone(&elsewhere));
             }
-            list.sort_unstable();
             groups.push(Group { key: group.key, place: group.place, name: group.name, members: list });
         }
         let people = (0_u32..)

@@ -50,16 +50,17 @@ pub(crate) fn spelling(text: &str) -> String {
 
 /// Nothing is escaped, nothing stands beside a separator, and there is one form of each character.
 fn is_simple(text: &str) -> bool {
-    let mut after_separator = true;
+    let is_separator = |byte| matches!(byte, b',' | b'=' | b'+');
+    let mut before = b',';
     for byte in text.bytes() {
         match byte {
             b'\\' | b'"' | b';' | b'#' | 0x80.. => return false,
-            b' ' if after_separator => return false,
-            b',' | b'=' | b'+' => after_separator = true,
-            _ => after_separator = false,
+            b' ' if is_separator(before) => return false,
+            byte if is_separator(byte) && before == b' ' => return false,
+            byte => before = byte,
         }
     }
-    !text.contains(" ,") && !text.contains(" =") && !text.contains(" +")
+    true
 }
 
 fn finish(out: &mut String, piece: &mut Vec<u8>, kept: &mut usize) {

@@ -99,6 +99,13 @@ impl From<LdapResult> for Outcome {
 /// What a server says, fit for a message: no control characters, and not too long.
 pub(crate) fn clean(bytes: &[u8]) -> String {
     const LONGEST: usize = 300;
+    // As nearly all of them are.
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && text.len() <= LONGEST
+        && !text.contains(char::is_control)
+    {
+        return text.trim().to_owned();
+    }
     let text = String::from_utf8_lossy(bytes.get(..bytes.len().min(4 * LONGEST)).unwrap_or(bytes));
     let words: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
     words.trim().to_owned()
