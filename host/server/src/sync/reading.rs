@@ -253,3 +253,72 @@ fn limit() -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use cardinal_directory::Scope;
+
+    use super::*;
+
+    fn line(said: &Said) -> Vec<u8> {
+        let mut line = serde_json::to_vec(said).unwrap();
+        line.push(b'\n');
+        line
+    }
+
+    fn people(names: &[&str]) -> Vec<u8> {
+        let person = |name: &&str| Person { key: (*name).into(), name: (*name).into(), ..Person::default() };
+        line(&Said::People(names.iter().map(person).collect()))
+    }
+
+    fn read(people: usize, groups: usize) -> Vec<u8> {
+        let rest = Snapshot {
+            source: "school".parse().unwrap(),
+            scope: Scope::Whole,
+            people: Vec::new(),
+            groups: Vec::new(),
+            totals: Vec::new(),
+            remarks: Vec::new(),
+            figures: Figures::default(),
+            mark: None,
+        };
+        line(&Said::Read { counts: (people, groups), rest: Box::new(rest) })
+    }
+
+    async fn heard(said: &[Vec<u8>]) -> Result<Option<Result<Snapshot, String>>> {
+        answer(said.concat().as_slice(), &Progress::new().0).await
+    }
+
+    #[tokio::test]
+    async fn everything_that_was_said_is_the_snapshot() {
+        let group = line(&Said::Groups(vec![Group { name: "staff".into(), ..Group::default() }]));
+        let snapshot = heard(&[people(&["ada", "bob"]), people(&["eve"]), group, read(3, 1)]).await;
+        let snapshot = snapshot.unwrap().unwrap().unwrap();
+        let names: Vec<_> = snapshot.people.iter().map(|person| person.name.as_str()).collect();
+        assert_eq!((names.as_slice(), snapshot.groups.len()), (["ada", "bob", "eve"].as_slice(), 1));
+    }
+
+    #[tokio::test]
+    async fn a_child_that_ended_early_has_no_snapshot_wherever_it_ended() {
+        let whole = [people(&["ada", "bob"]), people(&["eve"]), read(3, 0)].concat();
+        for end in 0..whole.len() {
+            let heard = heard(&[whole.get(..end).unwrap().to_vec()]).await;
+            assert!(matches!(heard, Ok(None)), "cut after {end} of {} bytes: {heard:?}", whole.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn counts_that_do_not_agree_are_no_snapshot() {
+        for (all, groups) in [(0, 0), (2, 0), (4, 0), (3, 1)] {
+            let heard = heard(&[people(&["ada", "bob", "eve"]), read(all, groups)]).await;
+            assert!(matches!(heard, Ok(None)), "{all} {groups}: {heard:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_is_told_and_rubbish_is_one() {
+        let failed = heard(&[people(&["ada"]), line(&Said::Failed("no such base".into()))]).await;
+        assert_eq!(failed.unwrap().unwrap().unwrap_err(), "no such base");
+        assert!(heard(&[b"{\"people\":7}\n".to_vec()]).await.is_err());
+    }
+}
