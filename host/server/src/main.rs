@@ -31,11 +31,6 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// A sync makes and drops millions of small texts on several threads, which the allocator of most systems is slow at, and
-/// what it keeps for each thread adds up.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     tls::choose_provider();
     match cli::run(cli::Cli::parse()) {
