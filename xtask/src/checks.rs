@@ -20,9 +20,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
         cargo(&["clippy", "--workspace", "--all-targets", "--features", KERBEROS, "--", "-D", "warnings"])
     })?;
-    // Programs before the demo and tests: end-to-end tests start `cardinal` and `cardinal-simulator` from the target folder. All
-    // targets in one go, so that the tests find every crate compiled with the same features; with Kerberos, which is tried
-    // against a real domain.
+    // Before the demo and the tests, which start `cardinal` and `cardinal-simulator` from the target folder. All targets in
+    // one go, so that the tests find every crate compiled with the same features; with Kerberos, which is tried against a
+    // real domain.
     steps.run("build", || cargo(&["build", "--workspace", "--all-targets", "--features", KERBEROS]))?;
     steps.run("the demo", || demo::check(workspace))?;
     steps.run("tests", || cargo(&["test", "--workspace", "--features", KERBEROS]))?;

@@ -32,7 +32,7 @@ pub(crate) struct Found {
     pub(crate) primary: Option<Primary>,
     /// Known to be there, and not otherwise read.
     pub(crate) listed_only: bool,
-    /// Handed over: of the person place and name are left.
+    /// Handed over: of the person, place and name are left.
     pub(crate) is_handed_over: bool,
 }
 

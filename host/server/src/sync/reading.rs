@@ -68,8 +68,8 @@ enum Said {
     Reading(Figures),
     /// Some users of the snapshot, also while others are being read.
     People(Vec<Person>),
-    /// Some groups of it.
-    Groups(Vec<Group>),
+    /// A group of it. In a line of its own: each may have everybody for its members.
+    Group(Group),
     /// The snapshot, of which so many users and groups were said before.
     Read {
         counts: (usize, usize),
@@ -78,7 +78,7 @@ enum Said {
     Failed(String),
 }
 
-/// How many users or groups stand in a line.
+/// How many users stand in a line.
 const IN_A_LINE: usize = 200;
 
 /// Has a source read. A child that is not waited for any more ends.
@@ -143,7 +143,7 @@ async fn answer(
         match serde_json::from_slice::<Said>(&line)? {
             Said::Reading(figures) => progress.tell(|told| *told = figures),
             Said::People(some) => people.extend(some),
-            Said::Groups(some) => groups.extend(some),
+            Said::Group(group) => groups.push(group),
             // All of them or none.
             Said::Read { counts, rest } => {
                 let is_whole = counts == (people.len(), groups.len());
@@ -188,8 +188,8 @@ pub async fn child() -> Result<()> {
     let people = people.end()?;
     let groups = std::mem::take(&mut snapshot.groups);
     let counts = (people, groups.len());
-    for groups in groups.chunks(IN_A_LINE) {
-        say(&Said::Groups(groups.to_vec()))?;
+    for group in groups {
+        say(&Said::Group(group))?;
     }
     say(&Said::Read { counts, rest: Box::new(snapshot) })
 }
@@ -291,7 +291,7 @@ mod tests {
 
     #[tokio::test]
     async fn everything_that_was_said_is_the_snapshot() {
-        let group = line(&Said::Groups(vec![Group { name: "staff".into(), ..Group::default() }]));
+        let group = line(&Said::Group(Group { name: "staff".into(), ..Group::default() }));
         let snapshot = heard(&[people(&["ada", "bob"]), people(&["eve"]), group, read(3, 1)]).await;
         let snapshot = snapshot.unwrap().unwrap().unwrap();
         let names: Vec<_> = snapshot.people.iter().map(|person| person.name.as_str()).collect();
