@@ -157,6 +157,8 @@ async fn taken(
                 biased;
                 answer = &mut answered => return match answer {
                     Ok(answer) => carried(answer),
+                    // The session and the timer here look at the same moment; either may come first.
+                    Err(_) if Instant::now() >= until => status(StatusCode::GATEWAY_TIMEOUT),
                     Err(_) => later(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY),
                 },
                 // Its session has ended, and has not taken it.

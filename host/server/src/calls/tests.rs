@@ -337,6 +337,12 @@ async fn a_call_that_nobody_answers_is_answered_all_the_same() {
     assert_eq!(response.unwrap().status().as_u16(), 503, "the session dropped it");
     let (response, _kept) = tokio::join!(get(), place.next());
     assert_eq!(response.unwrap().status().as_u16(), 504, "the session forgot it");
+    let (response, ()) = tokio::join!(get(), async {
+        let calling = place.next().await;
+        // Nothing else runs on this thread: the session is first to see that the time is over.
+        while tokio::time::Instant::now() < calling.until {}
+    });
+    assert_eq!(response.unwrap().status().as_u16(), 504, "the session dropped it because its time was over");
     // A newer place takes the older one's calls; where none follows, what waited is told so.
     let newer = here.calls.take(&here.reader("r"));
     drop(place);
