@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::{apt, process};
 
 /// A program (or a file that a program cannot do without), and the Debian package that has it.
-const NEEDED: [(&str, &str); 24] = [
+const NEEDED: [(&str, &str); 25] = [
     ("ippeveprinter", "cups-ipp-utils"),
     ("ipptool", "cups-ipp-utils"),
     ("lp", "cups-client"),
@@ -31,6 +31,7 @@ const NEEDED: [(&str, &str); 24] = [
     ("samldb.so", "samba-dsdb-modules"),
     ("acl_xattr.so", "samba-vfs-modules"),
     ("kinit", "krb5-user"),
+    ("make", "make"),
     ("gssapi.h", "libkrb5-dev"),
     ("libclang.so", "libclang-dev"),
 ];

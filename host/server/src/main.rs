@@ -31,6 +31,11 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+/// A sync makes and drops millions of small texts on several threads, and what glibc keeps for each thread adds up. Not
+/// mimalloc: it begins by reserving a gibibyte of addresses, which is all that compiling a driver may have.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     tls::choose_provider();
     match cli::run(cli::Cli::parse()) {
