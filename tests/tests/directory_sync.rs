@@ -30,7 +30,7 @@ use tokio::{
 };
 
 /// A host that believes this authority.
-async fn host(authority: &Path) -> Host {
+pub(crate) async fn host(authority: &Path) -> Host {
     let mut host = Host::init().await;
     host.set("CARDINAL_DIRECTORY__CA", &authority.display().to_string());
     host.serve().await;
@@ -38,7 +38,7 @@ async fn host(authority: &Path) -> Host {
 }
 
 /// A source of what OpenLDAP has.
-fn school(directory: &OpenLdap, more: &str) -> String {
+pub(crate) fn school(directory: &OpenLdap, more: &str) -> String {
     let server = directory.ldaps().url.replace("ldaps://", "");
     format!(
         "[[source]]\nname = \"school\"\nkind = \"ldap\"\nserver_type = \"openldap\"\nservers = [\"{server}\"]\n\
@@ -48,14 +48,14 @@ fn school(directory: &OpenLdap, more: &str) -> String {
     )
 }
 
-const CARDS: &str = "[config]\n\"ldap.schema.user-card-id-field\" = \"employeeNumber\"\n";
+pub(crate) const CARDS: &str = "[config]\n\"ldap.schema.user-card-id-field\" = \"employeeNumber\"\n";
 
 /// Everybody, as the host has them.
-async fn users(host: &Host) -> Value {
+pub(crate) async fn users(host: &Host) -> Value {
     host.cli("user list --json").await.json()
 }
 
-fn names(users: &Value) -> Vec<&str> {
+pub(crate) fn names(users: &Value) -> Vec<&str> {
     users.as_array().unwrap().iter().map(|user| user["name"].as_str().unwrap()).collect()
 }
 

@@ -1,5 +1,5 @@
 //! The programs that the tests use: a printer, a print client, what those need, a maker of networks, a finder of printers,
-//! a database, two directories, and what a build with Kerberos takes.
+//! a database, three directories, and what a build with Kerberos takes.
 //!
 //! Each is looked for by its name, so a machine that has them from elsewhere is left alone.
 
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::{apt, process};
 
 /// A program (or a file that a program cannot do without), and the Debian package that has it.
-const NEEDED: [(&str, &str); 25] = [
+const NEEDED: [(&str, &str); 28] = [
     ("ippeveprinter", "cups-ipp-utils"),
     ("ipptool", "cups-ipp-utils"),
     ("lp", "cups-client"),
@@ -25,6 +25,9 @@ const NEEDED: [(&str, &str); 25] = [
     ("minisign", "minisign"),
     ("slapd", "slapd"),
     ("ldapmodify", "ldap-utils"),
+    ("ns-slapd", "389-ds-base"),
+    ("certutil", "libnss3-tools"),
+    ("pk12util", "libnss3-tools"),
     ("samba", "samba"),
     ("samba-tool", "samba-common-bin"),
     ("provision.ldif", "samba-ad-provision"),

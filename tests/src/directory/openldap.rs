@@ -171,7 +171,7 @@ impl Company {
 }
 
 /// The entries that every instance has.
-fn frame() -> String {
+pub(super) fn frame() -> String {
     let base = Entry::new(OpenLdap::BASE).with("objectClass", "domain").with("dc", "school");
     let units = [(OpenLdap::PEOPLE, "people"), (OpenLdap::GROUPS, "groups")]
         .map(|(dn, name)| Entry::new(dn).with("objectClass", "organizationalUnit").with("ou", name));
