@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::{
         Arc,
@@ -347,39 +346,6 @@ async fn domains_of_an_active_directory_are_one_source() {
     west.goes_on();
     host.cli("sync now --remove --yes").await.ok();
     assert!(!names(&users(&host).await).contains(&"bob"));
-}
-
-#[tokio::test]
-async fn a_file_and_a_program_are_sources_that_cardinal_toml_names() {
-    let mut host = Host::init().await;
-    let file = host.folder().join("staff.csv");
-    fs::write(&file, "user,full name,email,card\nada,Ada L.,,471100\nbob,Bob,bob@x.test,\n").unwrap();
-    let program = host.folder().join("students.sh");
-    let script = "#!/bin/sh\ncase \"$2\" in\n  is-valid) echo Y;;\n  all-users) \
-                  printf 'ada\\tAda of the program\\tada@x.test\\tMaths\\tB2\\t\\t\\t\\n'; printf 'zoe\\tZoe\\t\\t\\t\\t471400\\t\\t\\n';;\n  \
-                  all-groups) echo staff;;\n  group-member-names) echo ada; echo zoe;;\n  is-user-in-group) echo Y;;\nesac\n";
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
-    host.configure(&format!("[directory.files]\nstaff = {file:?}\n[directory.programs]\nstudents = [{program:?}]"));
-    host.serve().await;
-    let site = "[[source]]\nname = \"staff\"\nkind = \"file\"\nfrom = \"staff\"\n\
-                [[source]]\nname = \"students\"\nrank = \"secondary\"\nkind = \"program\"\nfrom = \"students\"\n";
-    let unknown = host.apply_with(&site.replace("from = \"staff\"", "from = \"stuff\""), &[]).await.refused();
-    assert!(unknown.contains("no file \"stuff\" (did you mean \"staff\"?)"), "{unknown}");
-    host.apply(site).await;
-    let told = host.cli("sync now --yes").await.ok();
-    assert!(told.contains("3 added") && told.contains("0 conflicts"), "{told}");
-    let ada: Value = host.cli("user show ada --json").await.json();
-    assert_eq!(
-        (&ada["full_name"], &ada["email"], &ada["card"]),
-        (&"Ada L.".into(), &"ada@x.test".into(), &"471100".into())
-    );
-    assert_eq!(names(&users(&host).await), ["ada", "bob", "zoe"]);
-    // An error in one of them, and nothing is done.
-    fs::write(&file, "user,full name\nada,\"Ada").unwrap();
-    let refused = host.cli("sync now --remove --yes").await.refused();
-    assert!(refused.contains("staff") && refused.contains("nothing was changed"), "{refused}");
-    assert_eq!(names(&users(&host).await), ["ada", "bob", "zoe"]);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod cards;
 mod changes;
 mod command_line;
 mod directory_peers;
+mod directory_programs;
 mod directory_servers;
 mod directory_sync;
 mod disk;

@@ -8,8 +8,8 @@
 //! - `- group-member-names GROUP`: a user name a line.
 //!
 //! The exit code is 0 exactly where the answer is whole; otherwise standard error says why. Which program a name stands for,
-//! `cardinal.toml` alone says. It runs without a shell, with nothing of our environment but `PATH`, for as long as the
-//! settings allow; then it and everything that it started is killed.
+//! `cardinal.toml` alone says. It runs without a shell, with nothing of our environment but `PATH`, in a locale of
+//! UTF-8, for as long as the settings allow; then it and everything that it started is killed.
 
 use std::{
     process::{ExitStatus, Stdio},
@@ -125,6 +125,8 @@ impl Asking<'_> {
         let mut command = Command::new(self.program);
         command.args(self.first).arg("-").args(asked);
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        // Rows are UTF-8. Without a locale, Java and others write a question mark for each letter that is not of ASCII.
+        command.env("LANG", "C.UTF-8");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         let child = command.spawn().map_err(|error| format!("{:?} cannot be started: {error}", self.program))?;

@@ -49,10 +49,10 @@ async fn a_program_gives_users_and_groups() {
 }
 
 #[tokio::test]
-async fn nothing_of_our_environment_goes_along_but_the_path() {
-    let shown = "env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD= | cut -d= -f1";
+async fn nothing_of_our_environment_goes_along_but_the_path_and_letters_are_utf_8() {
+    let shown = "env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD= | sed s/^PATH=.*/PATH/ | sort";
     let snapshot = read(&[("all-users", shown)], "").await.unwrap();
-    assert_eq!(snapshot.people.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["PATH"]);
+    assert_eq!(snapshot.people.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["LANG=C.UTF-8", "PATH"]);
 }
 
 #[tokio::test]

@@ -82,6 +82,11 @@ const PLAIN: &[(&str, &str)] = &[
       by that name, since no API names a program or a path.",
     ),
     (
+        "directory.read_within_s",
+        "How long a sync may read, all of its sources together, in seconds. Each single step of a server has \"timeout_s\" of its \
+      source besides: this is for one that answers again and again and never comes to an end.",
+    ),
+    (
         "store.url",
         "Where the store is. Empty: SQLite, cardinal.db in the data folder. A PostgreSQL database of this host's own: \
       postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full. Better in the environment than in this file.",

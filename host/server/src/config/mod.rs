@@ -148,6 +148,8 @@ pub struct Directory {
     pub ca: PathBuf,
     /// How long one run of a program may take, in seconds.
     pub program_within_s: u64,
+    /// How long reading all sources may take, in seconds.
+    pub read_within_s: u64,
     /// CSV and TSV files, by the name that a source has for them.
     pub files: BTreeMap<String, PathBuf>,
     /// Programs with their first arguments, likewise.
@@ -156,7 +158,13 @@ pub struct Directory {
 
 impl Default for Directory {
     fn default() -> Self {
-        Self { ca: PathBuf::new(), program_within_s: 600, files: BTreeMap::new(), programs: BTreeMap::new() }
+        Self {
+            ca: PathBuf::new(),
+            program_within_s: 600,
+            read_within_s: 14_400,
+            files: BTreeMap::new(),
+            programs: BTreeMap::new(),
+        }
     }
 }
 
@@ -328,8 +336,11 @@ impl Config {
         config.recorder.check().with_context(|| format!("{}: [recorder]", file.display()))?;
         in_range("grace_ms", config.drivers.grace_ms, 0, LONGEST_GRACE_MS, "")
             .with_context(|| format!("{}: [drivers]", file.display()))?;
-        in_range("program_within_s", config.directory.program_within_s, 1, 86_400, "")
-            .with_context(|| format!("{}: [directory]", file.display()))?;
+        for (name, seconds) in
+            [("program_within_s", config.directory.program_within_s), ("read_within_s", config.directory.read_within_s)]
+        {
+            in_range(name, seconds, 1, 86_400, "").with_context(|| format!("{}: [directory]", file.display()))?;
+        }
         if let Some((name, _)) = config.directory.programs.iter().find(|(_, command)| command.is_empty()) {
             bail!(
                 "{}: [directory.programs] {name} is empty: name a program, such as [\"/usr/local/bin/staff\"]",

@@ -2,7 +2,8 @@
 //! `cardinal_directory::sources::ldap`), and neither its memory nor its stack may be this host's.
 //!
 //! The child gets its request on standard input, since passwords stand in no command line, and tells how far it is and what it
-//! read on standard output, a line of JSON each. It ends with the host, at its limit of memory, or when nobody waits any more.
+//! read on standard output, a line of JSON each. It ends at its limit of memory, or when its standard input does: then nobody
+//! waits any more, or the host is gone. So it can end what it started itself.
 
 use std::{
     collections::BTreeMap,
@@ -16,18 +17,21 @@ use std::{
 use super::lock;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cardinal_directory::{Figures, Group, Handover, Locals, Mark, Person, Progress, Reading, Schema, Snapshot, Trust};
-use cardinal_domain::site::{ServerType, Source};
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use cardinal_domain::site::{ServerType, Source, SourceKind};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     process::Command,
+    sync::oneshot,
 };
 
 /// The name of the command that is the child.
 pub const COMMAND: &str = "read-source";
-/// The address space of a child, in bytes. 100,000 users take some 150 MB.
+/// The address space of a child that reads a server, in bytes. 100,000 users take some 150 MB.
 const MEMORY: u64 = 4 << 30;
+/// How long a child that nobody waits for may take to end what it started.
+const GRACE: Duration = Duration::from_secs(2);
 /// How much a child may say, in bytes: a million users.
 const LONGEST: u64 = 1 << 30;
 /// How much of its complaints is kept, in bytes.
@@ -95,7 +99,6 @@ pub async fn read(request: &Request, progress: &Progress) -> Result<Snapshot> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("source {name}: cannot run {}", program.display()))?;
     let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -106,7 +109,6 @@ pub async fn read(request: &Request, progress: &Progress) -> Result<Snapshot> {
     asked.push(b'\n');
     // One that ends before it is asked says why on the other pipes.
     let _ = stdin.write_all(&asked).await;
-    drop(stdin);
     // Then neither waits for the other at every line. Not everywhere may a pipe be as long.
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
@@ -116,6 +118,7 @@ pub async fn read(request: &Request, progress: &Progress) -> Result<Snapshot> {
     match said? {
         Some(read) => read.map_err(|why| anyhow!(why)),
         None => {
+            drop(stdin);
             let status = child.wait().await.context("a process that reads a source cannot be waited for")?;
             let last = complaint.lines().last().unwrap_or_default();
             Err(anyhow!(
@@ -154,16 +157,18 @@ async fn answer(
     }
 }
 
-/// The child: reads what standard input asks for. The calling process is limited for good.
+/// The child: reads what the first line of standard input asks for. The calling process is limited for good.
 ///
 /// # Errors
 /// Not asked by a host, or nobody takes the answer.
 pub async fn child() -> Result<()> {
-    limit().context("cannot limit this process")?;
     let mut asked = String::new();
-    io::stdin().read_to_string(&mut asked)?;
+    io::stdin().read_line(&mut asked)?;
     let request: Request = serde_json::from_str(&asked).context("this command is for Cardinal's own use")?;
     drop(asked);
+    limit(request.source.kind).context("cannot limit this process")?;
+    let deserted = deserted();
+    tokio::pin!(deserted);
     let (progress, mut figures) = Progress::new();
     let people = Arc::new(Mutex::new(Telling::default()));
     let handed_over = Arc::clone(&people);
@@ -173,6 +178,7 @@ pub async fn child() -> Result<()> {
     let end = loop {
         tokio::select! {
             end = &mut reading => break end,
+            _ = &mut deserted => bail!("nobody waits any more"),
             () = tokio::time::sleep(TELL) => {
                 let now = figures.borrow_and_update().clone();
                 say(&Said::Reading(now))?;
@@ -244,14 +250,27 @@ fn say(said: &Said) -> Result<()> {
     Ok(stdout.flush()?)
 }
 
-fn limit() -> io::Result<()> {
-    // A host that is gone needs no answer.
-    #[cfg(target_os = "linux")]
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    for (resource, most) in [(Resource::As, MEMORY), (Resource::Core, 0)] {
+/// Programs have no bounds of ours, since those would be theirs, too; what they say is bounded by its length.
+fn limit(kind: SourceKind) -> io::Result<()> {
+    let address_space = (kind != SourceKind::Program).then_some((Resource::As, MEMORY));
+    for (resource, most) in address_space.into_iter().chain([(Resource::Core, 0)]) {
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     }
     Ok(())
+}
+
+/// Tells when standard input has ended. The process ends soon after that, whatever it is about.
+fn deserted() -> oneshot::Receiver<()> {
+    let (tell, told) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut more = [0];
+        while matches!(io::stdin().read(&mut more), Ok(read) if read > 0) {}
+        let _ = tell.send(());
+        // What takes a message apart may never be done with it.
+        std::thread::sleep(GRACE);
+        std::process::exit(1);
+    });
+    told
 }
 
 #[cfg(test)]

@@ -233,11 +233,26 @@ async fn read_all(
     let read = tokio::select! {
         read = reading => read?,
         () = telling => bail!("reading ended"),
+        () = tokio::time::sleep(Duration::from_secs(paths.read_within_s)) => bail!(too_slow(current, paths.read_within_s)),
     };
     let (snapshots, told) = read.into_iter().unzip();
     current.change(|view| view.told.sources = told);
     lock(&current.reading).clear();
     Ok(snapshots)
+}
+
+/// Where reading was when its time was over.
+fn too_slow(current: &Current, within_s: u64) -> String {
+    let read = current.view().told.sources;
+    let at: Vec<_> = read
+        .iter()
+        .map(|source| format!("source {} had {} entries from {}", source.source, source.entries, source.server))
+        .collect();
+    format!(
+        "reading took longer than {within_s} s: {}; find out what is slow, or allow more in cardinal.toml \
+         (directory.read_within_s)",
+        at.join(", ")
+    )
 }
 
 /// `since`: read only what changed since the last sync with these options, where the source can do that.

@@ -3,6 +3,7 @@
 
 use std::{
     fmt::Write as _,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,11 @@ use cardinal_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::{memory::most_resident, table::Table};
+use crate::{
+    field::Field,
+    memory::most_resident,
+    table::{Table, percentile},
+};
 
 const COMPANY: Company = Company { people: 100_000, groups: 400, members: 250, depth: 1 };
 /// What a sync reads of a person.
@@ -25,6 +30,10 @@ const OF_GROUPS: [&str; 3] = ["cn", "member", "entryUUID"];
 const PAGE: i32 = 1_000;
 /// How often it is asked how a sync is.
 const LOOK: Duration = Duration::from_millis(10);
+/// Between a verdict and the next tap.
+const BETWEEN_TAPS: Duration = Duration::from_millis(20);
+/// How long taps are measured with nothing else going on.
+const ALONE: Duration = Duration::from_secs(3);
 /// Groups inside groups: how many, and how deep.
 const NESTED: [usize; 3] = [1_000, 3_000, 10_000];
 const DEPTH: usize = 10;
@@ -57,8 +66,44 @@ pub(crate) async fn run(rounds: usize) -> Result<()> {
     table.print();
     println!("the most memory that the host had meanwhile: {:.0} MiB RSS", most / f64::from(1 << 20));
     println!();
+    beside(&directory).await?;
+    println!();
     nested(rounds);
     Ok(())
+}
+
+/// One person taps again and again while everybody is imported.
+async fn beside(directory: &OpenLdap) -> Result<()> {
+    let host = synced_host(directory).await?;
+    let mut field = Field::new(1)?;
+    let device = "[[printer]]\nname = \"east\"\nuri = \"folder:./delivered\"\n[[device]]\nname = \"lobby\"\nprinter = \"east\"\n";
+    host.apply(&format!("[[user]]\nname = \"ada\"\ncard = \"4711\"\n{device}{}", field.readers("lobby"))).await;
+    field.connected().await?;
+    let alone = taps(&mut field, tokio::time::sleep(ALONE)).await?;
+    let meanwhile = taps(&mut field, synced(&host)).await?;
+    for (what, took) in [("with nothing else", alone), ("beside a first import", meanwhile)] {
+        println!(
+            "taps of one reader {what:22} {:>4} taps, median {:>5.1} ms, 99th percentile {:>6.1} ms, slowest {:>6.1} ms",
+            took.len(),
+            percentile(&took, 0.5).unwrap_or_default(),
+            percentile(&took, 0.99).unwrap_or_default(),
+            percentile(&took, 1.0).unwrap_or_default(),
+        );
+    }
+    Ok(())
+}
+
+/// Shows a card, waits for its verdict, and shows it again soon after, until something has ended; milliseconds of each.
+async fn taps<T>(field: &mut Field, until: impl Future<Output = T>) -> Result<Vec<f64>> {
+    let mut until = pin!(until);
+    let mut took = Vec::new();
+    loop {
+        field.shows(0, "4711").await?;
+        took.push(field.verdict().await?.as_secs_f64() * 1e3);
+        if tokio::time::timeout(BETWEEN_TAPS, &mut until).await.is_ok() {
+            return Ok(took);
+        }
+    }
 }
 
 /// Everything, read over TLS with ldap3, and forgotten at once: how many seconds that takes.
@@ -98,15 +143,7 @@ async fn row(
     (added, updated): (usize, usize),
 ) -> Result<()> {
     let begun = Instant::now();
-    let body = json!({ "kind": "now", "yes": true });
-    let _: Value = host.api().post("sync", &body).await;
-    let view = loop {
-        let view: Value = host.api().get("sync/current").await;
-        if view.get("ended").is_some_and(|ended| !ended.is_null()) {
-            break view;
-        }
-        tokio::time::sleep(LOOK).await;
-    };
+    let view = synced(host).await;
     let took = begun.elapsed().as_secs_f64();
     let counts = view.pointer("/told/counts").context("a sync without counts")?;
     let is = |key: &str, wanted: Value| view.get(key).or(counts.get(key)) == Some(&wanted);
@@ -118,6 +155,18 @@ async fn row(
         table.add("of that, reading", "s", Some(floor), reading / 1e3);
     }
     Ok(())
+}
+
+/// A sync from its beginning to its end, as the host tells of it.
+async fn synced(host: &Host) -> Value {
+    let _: Value = host.api().post("sync", &json!({ "kind": "now", "yes": true })).await;
+    loop {
+        let view: Value = host.api().get("sync/current").await;
+        if view.get("ended").is_some_and(|ended| !ended.is_null()) {
+            return view;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Every hundredth person has another name for people.
