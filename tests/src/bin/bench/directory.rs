@@ -72,7 +72,7 @@ pub(crate) async fn run(rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// One person taps again and again while everybody is imported.
+/// One person taps again and again while everybody is imported, and while a few are changed.
 async fn beside(directory: &OpenLdap) -> Result<()> {
     let host = synced_host(directory).await?;
     let mut field = Field::new(1)?;
@@ -80,8 +80,12 @@ async fn beside(directory: &OpenLdap) -> Result<()> {
     host.apply(&format!("[[user]]\nname = \"ada\"\ncard = \"4711\"\n{device}{}", field.readers("lobby"))).await;
     field.connected().await?;
     let alone = taps(&mut field, tokio::time::sleep(ALONE)).await?;
-    let meanwhile = taps(&mut field, synced(&host)).await?;
-    for (what, took) in [("with nothing else", alone), ("beside a first import", meanwhile)] {
+    let importing = taps(&mut field, synced(&host)).await?;
+    directory.change(&one_percent(usize::MAX)).await;
+    let changing = taps(&mut field, synced(&host)).await?;
+    for (what, took) in
+        [("with nothing else", alone), ("beside a first import", importing), ("where 1 % changed", changing)]
+    {
         println!(
             "taps of one reader {what:22} {:>4} taps, median {:>5.1} ms, 99th percentile {:>6.1} ms, slowest {:>6.1} ms",
             took.len(),
