@@ -13,12 +13,13 @@ use cardinal_tests::{
 };
 use serde_json::Value;
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
     "init", "serve", "apply", "export", "user", "group", "source", "sync", "reader", "device", "printer", "queue",
-    "job", "driver", "event",
+    "job", "driver", "event", "config",
 ];
 /// Those whose every verb has examples, too.
-const EXPLAINED: [(&str, &[&str]); 3] = [
+const EXPLAINED: [(&str, &[&str]); 4] = [
+    ("config", &["list", "show", "set"]),
     ("sync", &["test", "now", "changes", "approve", "show", "undo", "call-off", "list", "archived"]),
     ("group", &["list", "show"]),
     ("source", &["list", "show", "set", "remove", "password"]),
@@ -159,6 +160,41 @@ async fn everything_can_be_had_as_json_and_set_by_hand() {
     assert!(unknown.contains("no command \"dance\""), "{unknown}");
     let cancelled: Value = host.cli("job cancel 1 --json").await.json();
     assert_eq!(cancelled["state"], "cancelled");
+}
+
+#[tokio::test]
+async fn config_keys_are_found_set_and_taken_back() {
+    let host = Host::start().await;
+    host.apply(&folder_site()).await;
+    let found = host.cli("config list NIGHTLY").await.ok();
+    assert!(found.contains("user-source.nightly-at") && !found.contains("posix-groups"), "{found}");
+    let set = "config set user-source.nightly-at=02:30 ldap.schema.user-card-id-field=employeeNumber";
+    assert!(host.cli(&format!("{set} --dry-run")).await.ok().contains("2 would be applied"));
+    let default = host.cli("config show user-source.nightly-at").await.ok();
+    assert!(default.starts_with("user-source.nightly-at = \"00:55\", its default\n"), "{default}");
+    host.cli(set).await.ok();
+    let own = host.cli("config show user-source.nightly-at").await.ok();
+    assert!(own.starts_with("user-source.nightly-at = \"02:30\"\ndefault: \"00:55\"\n"), "{own}");
+    assert!(host.cli("export").await.ok().contains("\"user-source.nightly-at\" = \"02:30\""));
+
+    // All or none, with the nearest key.
+    for (wrong, told) in [
+        ("user-source.nightly-at=03:00 user-source.nightly-et=", "did you mean \"user-source.nightly-at\"?"),
+        ("user-source.nightly-at=25:00", "user-source.nightly-at"),
+        ("user-source.nightly-at", "is no KEY=VALUE"),
+    ] {
+        let refused = host.cli(&format!("config set {wrong}")).await.refused();
+        assert!(refused.contains(told), "{refused}");
+    }
+    let before: Value = host.api().get("site").await;
+    host.cli("config set user-source.nightly-at=").await.ok();
+    let keys: Vec<Value> = host.cli("config list --json").await.json();
+    let is_set: Vec<_> = keys.iter().filter(|key| key["is_set"] == true).map(|key| &key["name"]).collect();
+    assert_eq!(is_set, ["ldap.schema.user-card-id-field"]);
+    // Nothing else went with it.
+    let mut after: Value = host.api().get("site").await;
+    after["config"]["user-source.nightly-at"] = "02:30".into();
+    assert_eq!(after, before);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod directory_peers;
 mod directory_programs;
 mod directory_servers;
 mod directory_sync;
+mod directory_use;
 mod disk;
 mod dns_sd;
 mod driver_names;

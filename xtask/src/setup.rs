@@ -1,5 +1,5 @@
 //! The programs that the tests use: a printer, a print client, what those need, a maker of networks, a finder of printers,
-//! a database, three directories, and what a build with Kerberos takes.
+//! a database, three directories, a client of HTTP, a terminal, and what a build with Kerberos takes.
 //!
 //! Each is looked for by its name, so a machine that has them from elsewhere is left alone.
 
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::{apt, process};
 
 /// A program (or a file that a program cannot do without), and the Debian package that has it.
-const NEEDED: [(&str, &str); 28] = [
+const NEEDED: [(&str, &str); 30] = [
     ("ippeveprinter", "cups-ipp-utils"),
     ("ipptool", "cups-ipp-utils"),
     ("lp", "cups-client"),
@@ -35,6 +35,8 @@ const NEEDED: [(&str, &str); 28] = [
     ("acl_xattr.so", "samba-vfs-modules"),
     ("kinit", "krb5-user"),
     ("make", "make"),
+    ("curl", "curl"),
+    ("script", "bsdutils"),
     ("gssapi.h", "libkrb5-dev"),
     ("libclang.so", "libclang-dev"),
 ];

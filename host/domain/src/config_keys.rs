@@ -379,7 +379,8 @@ pub fn value<'s>(site: &'s BTreeMap<String, String>, name: &str) -> &'s str {
 /// `docs/config-keys.md`, made from the table.
 pub fn documentation() -> String {
     let mut text = String::from(
-        "# Config keys\n\nSet in the `[config]` table of a site file: `\"ext-device.card-no-regex\" = \"(.{10})\"`.\n\n\
+        "# Config keys\n\nSet with `cardinal config set 'ext-device.card-no-regex=(.{10})'`, or in the `[config]` table of a site \
+         file: `\"ext-device.card-no-regex\" = \"(.{10})\"`. `cardinal config list nightly` shows what they are on a site.\n\n\
          This page is made from the table in `host/domain/src/config_keys.rs`; \
          `CARDINAL_BLESS=1 cargo test -p cardinal-domain` writes it anew.\n\n\
          | key | default | meaning |\n| --- | --- | --- |\n",

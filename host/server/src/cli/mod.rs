@@ -6,6 +6,7 @@ mod capture;
 mod card;
 mod client;
 mod compile_driver;
+mod config;
 mod device;
 mod driver;
 mod duration;
@@ -87,6 +88,9 @@ enum Verb {
     /// Users and groups from the company's directory
     #[command(subcommand, after_help = sync::EXAMPLES)]
     Sync(sync::Action),
+    /// Config keys, under the names that administrators of this field know
+    #[command(subcommand, after_help = config::EXAMPLES)]
+    Config(config::Action),
     /// What people print to
     #[command(subcommand, after_help = entity::QUEUE)]
     Queue(entity::Action),
@@ -158,6 +162,7 @@ async fn ask(global: &Global, verb: Verb) -> Result<()> {
         Verb::Card(action) => action.run(&client).await,
         Verb::Job(action) => action.run(&client).await,
         Verb::Group(action) => action.run(&client).await,
+        Verb::Config(action) => action.run(&client).await,
         Verb::Sync(action) => action.run(&client).await,
         Verb::Driver(action) => action.run(&client).await,
         Verb::Capture(action) => action.run(&client).await,

@@ -3,6 +3,7 @@
 
 mod captures;
 mod card;
+mod config;
 mod devices;
 mod drivers;
 mod error;
@@ -32,6 +33,7 @@ use axum::{
 pub use self::{
     captures::CaptureBody,
     card::{ConvertBody, Converted, converted},
+    config::ConfigView,
     devices::DeviceView,
     drivers::{DriverView, InstallQuery, NamesKept, SIGNATURE},
     error::{ApiError, ErrorBody},
@@ -59,6 +61,7 @@ pub fn router(host: Arc<Host>) -> Router {
         .route("/api/v1/site", get(site::export).post(site::apply))
         .route("/api/v1/site/{kind}", get(site::list))
         .route("/api/v1/site/{kind}/{name}", get(site::show).patch(site::patch).delete(site::remove))
+        .route("/api/v1/config", get(config::list).patch(config::patch))
         .route("/api/v1/reader", get(readers::list))
         .route("/api/v1/reader/{name}", get(readers::show))
         .route("/api/v1/reader/{name}/command", post(readers::command))

@@ -136,7 +136,7 @@ pub(super) async fn remove(
 }
 
 /// The one way to change the site: plan, check, store, and let the sessions follow.
-async fn change(
+pub(super) async fn change(
     host: &Host,
     query: ApplyQuery,
     wanted: impl FnOnce(&Site) -> Result<Site, ApiError>,
