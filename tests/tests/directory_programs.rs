@@ -72,6 +72,11 @@ async fn a_program_ends_with_the_sync_and_with_the_host() {
     let process = sleeper(&host).await;
     host.cli("sync call-off").await.ok();
     is_gone(&process).await;
+    wait::until("the sync to have ended", async || {
+        let view: Value = host.api().get("sync/current").await;
+        (!view["ended"].is_null()).then_some(())
+    })
+    .await;
 
     fs::remove_file(host.folder().join("pid")).unwrap();
     let _: Value = host.api().post("sync", &json!({ "kind": "now" })).await;

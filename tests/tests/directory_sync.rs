@@ -538,7 +538,7 @@ async fn a_full_disk_fails_a_sync_and_nothing_is_changed() {
     host.apply(STAFF).await;
     disks.fill(&data);
     let refused = host.cli("sync now --yes").await.refused();
-    assert!(refused.contains("full"), "{refused}");
+    assert!(refused.contains("full") && refused.contains("nothing was changed"), "{refused}");
     assert!(names(&users(&host).await).is_empty());
     disks.make_room(&data);
     host.cli("sync now --yes").await.ok();

@@ -54,22 +54,35 @@ pub(super) enum Link {
     TakenOver,
 }
 
+/// Where each user on record is found, by their place there.
+pub(super) struct Known<'a> {
+    by_key: HashMap<(&'a str, &'a str), usize>,
+    by_name: HashMap<&'a UserName, usize>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn of(record: &'a [User]) -> Self {
+        let mut known =
+            Self { by_key: HashMap::with_capacity(record.len()), by_name: HashMap::with_capacity(record.len()) };
+        for (at, user) in record.iter().enumerate() {
+            known.by_name.insert(&user.name, at);
+            if let Some(origin) = &user.origin {
+                known.by_key.insert((origin.source.as_str(), origin.key.as_str()), at);
+            }
+        }
+        known
+    }
+}
+
 /// Finds out. Conflicts are those of names.
 pub(super) fn matching<'a>(
     record: &'a [User],
+    Known { by_key, by_name }: Known<'a>,
     wanted: &Wanted<'_>,
     sources: &BTreeSet<&SourceName>,
     options: &Options,
     conflicts: &mut Vec<Conflict>,
 ) -> Matched<'a> {
-    let mut by_key = HashMap::with_capacity(record.len());
-    let mut by_name = HashMap::with_capacity(record.len());
-    for (at, user) in record.iter().enumerate() {
-        by_name.insert(&user.name, at);
-        if let Some(origin) = &user.origin {
-            by_key.insert((origin.source.as_str(), origin.key.as_str()), at);
-        }
-    }
     // Whoever is found by the key of an entry is that entry; a name alone is weaker.
     let keyed: Vec<_> =
         wanted.users.iter().map(|user| by_key.get(&(user.source.as_str(), user.key())).copied()).collect();

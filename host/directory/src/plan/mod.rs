@@ -20,7 +20,7 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, panic::resume_unwind, thread};
 
 use cardinal_domain::{
     names::{SourceName, UserName},
@@ -51,7 +51,7 @@ pub struct Said<'a> {
     /// The primary source's snapshot, then the secondary one's: each source of the site has one.
     pub snapshots: &'a [Snapshot],
     /// Makes the digest of a user's PIN, with the host's key.
-    pub pin: &'a dyn Fn(&UserName, &str) -> PinDigest,
+    pub pin: &'a (dyn Fn(&UserName, &str) -> PinDigest + Sync),
 }
 
 impl Said<'_> {
@@ -62,11 +62,22 @@ impl Said<'_> {
 
 /// What has to change so that what is on record is as the sources say.
 pub fn plan(record: Record<'_>, said: Said<'_>, options: &Options) -> Plan {
-    let (wanted, mut conflicts) = wanted::wanted(&said, options);
-    let matched = matching::matching(record.users, &wanted, &said.sources(), options, &mut conflicts);
-    let cards = cards::cards(record.users, &wanted, &matched, options, &mut conflicts);
-    let mut changes = users::users(record.users, &said, &wanted, &matched, &cards, options);
-    changes.extend(groups::groups(record, &said, &wanted, &matched, options, &mut conflicts));
+    // What is on record is looked through beside what was read, and groups beside users: planning is what everybody waits for.
+    let (known, (wanted, mut conflicts)) =
+        beside(|| matching::Known::of(record.users), || wanted::wanted(&said, options));
+    let matched = matching::matching(record.users, known, &wanted, &said.sources(), options, &mut conflicts);
+    let ((groups, of_groups), mut changes) = beside(
+        || {
+            let mut conflicts = Vec::new();
+            (groups::groups(record, &said, &wanted, &matched, options, &mut conflicts), conflicts)
+        },
+        || {
+            let cards = cards::cards(record.users, &wanted, &matched, options, &mut conflicts);
+            users::users(record.users, &said, &wanted, &matched, &cards, options)
+        },
+    );
+    changes.extend(groups);
+    conflicts.extend(of_groups);
     for snapshot in said.snapshots {
         conflicts.extend(snapshot.remarks.iter().map(|remark| cardinal_domain::sync::Conflict {
             about: format!("{}: {}", snapshot.source, remark.place),
@@ -79,6 +90,15 @@ pub fn plan(record: Record<'_>, said: Said<'_>, options: &Options) -> Plan {
     let held = limits::held(&changes, record, &options.limits);
     let totals = said.snapshots.iter().flat_map(totals).collect();
     Plan { changes, conflicts, totals, held }
+}
+
+/// Both, at the same time.
+fn beside<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        (one.join().unwrap_or_else(|panic| resume_unwind(panic)), other)
+    })
 }
 
 fn totals(snapshot: &Snapshot) -> impl Iterator<Item = Total> + '_ {

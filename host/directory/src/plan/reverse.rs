@@ -2,6 +2,7 @@
 
 use cardinal_domain::{
     names::{GroupName, UserName},
+    site::User,
     sync::{Change, Plan},
 };
 use foldhash::{HashMap, HashSet};
@@ -94,14 +95,42 @@ pub fn changed_since(plan: &Plan, record: Record<'_>, most: usize) -> Vec<String
     let users: HashMap<_, _> = record.users.iter().map(|user| (&user.name, user)).collect();
     let groups: HashMap<_, _> = record.groups.iter().map(|group| (&group.name, group)).collect();
     let is_there = |name: &UserName| users.contains_key(name);
+    // Who gives cards and names back when this is taken back.
+    let (mut cards_of, mut names_of) = (HashSet::default(), HashSet::default());
+    for change in &plan.changes {
+        match change {
+            Change::AddUser { user, .. } => {
+                cards_of.insert(&user.name);
+                names_of.insert(&user.name);
+            }
+            Change::UpdateUser { after, .. } => drop(cards_of.insert(&after.name)),
+            Change::RenameUser { to, .. } => drop(names_of.insert(to)),
+            _ => {}
+        }
+    }
+    let staying = record.users.iter().filter(|user| !cards_of.contains(&user.name));
+    let holders: HashMap<_, _> = staying.flat_map(|user| user.cards().map(|card| (card, &user.name))).collect();
+    let card_elsewhere = |user: &User| {
+        let holder = user.cards().find_map(|card| holders.get(card))?;
+        Some(format!("a card that user {} had is {holder}'s by now", user.name))
+    };
     let told = plan.changes.iter().filter_map(|change| match change {
-        Change::RemoveUser { user, .. } => is_there(&user.name).then(|| format!("user {} is there again", user.name)),
+        Change::RemoveUser { user, .. } => {
+            let again = is_there(&user.name) && !names_of.contains(&user.name);
+            again.then(|| format!("user {} is there again", user.name)).or_else(|| card_elsewhere(user))
+        }
         Change::AddUser { user, .. } | Change::UpdateUser { after: user, .. } => match users.get(&user.name) {
             None => Some(format!("user {} is there no longer", user.name)),
             Some(now) if *now != &**user => Some(format!("user {} was changed since", user.name)),
-            Some(_) => None,
+            Some(_) => match change {
+                Change::UpdateUser { before, .. } => card_elsewhere(before),
+                _ => None,
+            },
         },
-        Change::RenameUser { to, .. } => (!is_there(to)).then(|| format!("user {to} is there no longer")),
+        Change::RenameUser { from, to, .. } => match is_there(to) {
+            false => Some(format!("user {to} is there no longer")),
+            true => (is_there(from) && !names_of.contains(from)).then(|| format!("user {from} is there again")),
+        },
         Change::RemoveGroup { group, .. } => {
             groups.contains_key(&group.name).then(|| format!("group {} is there again", group.name))
         }

@@ -447,6 +447,33 @@ proptest! {
     }
 }
 
+#[test]
+fn what_somebody_else_has_by_now_is_not_taken_back() {
+    let before = synced(&[("1", "ada", "11"), ("2", "bob", "22"), ("3", "eve", "33")]);
+    let said = school(&[("1", "countess", "11"), ("2", "bob", "99")]);
+    let plan = planned(&before, &[said], &options());
+    let after = before.apply(&plan);
+    assert_eq!(changed_since(&plan, after.record(), 9), Vec::<String>::new());
+    for (name, card, told) in [
+        ("eve", "", "user eve is there again"),
+        ("ada", "", "user ada is there again"),
+        ("local", "22", "a card that user bob had is local's by now"),
+        ("local", "33", "a card that user eve had is local's by now"),
+    ] {
+        let mut world = after.clone();
+        let mut local = User::new(name.parse().unwrap());
+        local.second_card = (!card.is_empty()).then(|| CardNumber::new(card).unwrap());
+        world.users.push(local);
+        world.users.sort_by(|a, b| a.name.cmp(&b.name));
+        assert_eq!(changed_since(&plan, world.record(), 9), [told]);
+    }
+    // Cards that change hands within the plan change them back.
+    let swapped =
+        planned(&before, &[school(&[("1", "ada", "22"), ("2", "bob", "11"), ("3", "eve", "33")])], &options());
+    assert_eq!(kinds(&swapped), ["update", "update"]);
+    assert_eq!(changed_since(&swapped, before.apply(&swapped).record(), 9), Vec::<String>::new());
+}
+
 /// Two sources, the secondary one of people with the same names.
 fn staff(people: &[(&str, &str, &str)], groups: Vec<snapshot::Group>) -> Snapshot {
     let people = people.iter().map(|(key, name, card)| person(key, name, card)).collect();

@@ -56,10 +56,7 @@ pub(super) async fn run(host: Arc<Host>, current: Arc<Current>, body: SyncBody) 
     let work = tokio::spawn(work(Arc::clone(&host), Arc::clone(&current), body));
     let failed = match work.await {
         Ok(Ok(())) => None,
-        Ok(Err(error)) if current.view().outcome == Outcome::Working => {
-            Some(format!("whether it was carried out is not known, see `cardinal sync list`: {error:#}"))
-        }
-        Ok(Err(error)) => Some(format!("the run could not be kept, and nothing was changed: {error:#}")),
+        Ok(Err(error)) => Some(format!("{error:#}")),
         Err(_) => Some("it failed in the host, and nothing was changed; please report this, with the log".to_owned()),
     };
     if let Some(why) = failed {
@@ -362,12 +359,16 @@ async fn finish(
     }
     run.told = serde_json::to_string(&told)?;
     let events = if carries_out { Vec::new() } else { vec![event(trace, outcome, &run, &told)] };
-    run.number = services.store.keep_sync(&run, &changes, supersedes, events).await?;
-    services.store.forget_syncs(KEPT).await?;
+    let kept = services.store.keep_sync(&run, &changes, supersedes, events).await;
+    run.number = kept.context("the run could not be kept, and nothing was changed")?;
     if carries_out {
         // One change of the site at a time.
         let _applying = host.applying.lock().await;
-        run = carry_out(services, run, &changes, trace).await?;
+        let carried_out = carry_out(services, run, &changes, trace).await;
+        run = carried_out.context("whether it was carried out is not known, see `cardinal sync list`")?;
+    }
+    if let Err(error) = services.store.forget_syncs(KEPT).await {
+        tracing::warn!(%error, "runs of long ago could not be forgotten; the next sync tries again");
     }
     current.change(|view| {
         let under_way = SyncView::from(run);
