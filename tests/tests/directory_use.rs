@@ -18,7 +18,10 @@ use tokio::{
     process::Command,
 };
 
-use crate::directory_sync::{CARDS, host, names, school, users};
+use crate::{
+    directory_sync::{CARDS, host, names, school, users},
+    ipp_sign_in::password,
+};
 
 /// Longer than a minute, which a clock of hours and minutes needs, and than it takes to look at it.
 const A_MINUTE_AND_MORE: Duration = Duration::from_secs(120);
@@ -42,11 +45,7 @@ async fn a_queue_is_for_the_groups_that_it_names() {
     host.apply(&format!("{CARDS}{}{site}", school(&directory, ""))).await;
     host.cli("queue set find-me sign_in=true groups=[\"staff\"]").await.ok();
     for name in ["ada", "bob"] {
-        let mut command = Command::new(program::ours("cardinal", "cardinal-server"));
-        command.arg("--config").arg(host.config()).args(["user", "password", name]);
-        let mut running = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        running.stdin.take().unwrap().write_all(b"correct-horse\n").await.unwrap();
-        assert!(running.wait().await.unwrap().success());
+        assert!(password(&host, name, "correct-horse\n").await.0);
     }
     let url = host.secure_queue("find-me").replacen("ipps", "https", 1);
     let shown = async |name: &str| {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 /// Runs `cardinal user password` with this on its standard input, and tells its exit status and what it said.
-async fn password(host: &Host, name: &str, typed: &str) -> (bool, String) {
+pub(crate) async fn password(host: &Host, name: &str, typed: &str) -> (bool, String) {
     let mut command = Command::new(program::ours("cardinal", "cardinal-server"));
     command.arg("--config").arg(host.config()).args(["user", "password", name]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
