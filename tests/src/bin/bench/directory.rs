@@ -22,9 +22,12 @@ use crate::{
 };
 
 const COMPANY: Company = Company { people: 100_000, groups: 400, members: 250, depth: 1 };
-/// What a sync reads of a person.
-const OF_PEOPLE: [&str; 5] = ["uid", "cn", "mail", "employeeNumber", "entryUUID"];
-/// What it reads of a group.
+/// How a sync finds people with the preset for OpenLDAP, and what it reads of each.
+const PEOPLE: &str = "(&(|(objectClass=inetOrgPerson)(objectClass=posixAccount))(uid=*))";
+const OF_PEOPLE: [&str; 8] =
+    ["uid", "cn", "mail", "departmentNumber", "l", "homeDirectory", "employeeNumber", "entryUUID"];
+/// The same of groups.
+const GROUPS: &str = "(|(objectClass=groupOfNames)(objectClass=groupOfMembers))";
 const OF_GROUPS: [&str; 3] = ["cn", "member", "entryUUID"];
 /// Entries a page.
 const PAGE: i32 = 1_000;
@@ -115,8 +118,8 @@ async fn read(directory: &OpenLdap) -> Result<f64> {
     let begun = Instant::now();
     let (mut people, mut groups) = (0, 0);
     let access = directory.ldaps();
-    access.each(OpenLdap::PEOPLE, "(objectClass=inetOrgPerson)", &OF_PEOPLE, PAGE, |_| people += 1).await?;
-    access.each(OpenLdap::GROUPS, "(objectClass=groupOfNames)", &OF_GROUPS, PAGE, |_| groups += 1).await?;
+    access.each(OpenLdap::BASE, PEOPLE, &OF_PEOPLE, PAGE, |_| people += 1).await?;
+    access.each(OpenLdap::BASE, GROUPS, &OF_GROUPS, PAGE, |_| groups += 1).await?;
     ensure!((people, groups) == (COMPANY.people, COMPANY.groups), "read {people} people, {groups} groups");
     Ok(begun.elapsed().as_secs_f64())
 }
