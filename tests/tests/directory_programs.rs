@@ -1,6 +1,6 @@
 //! Files and programs as sources.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use cardinal_domain::event::EventKind;
 use cardinal_tests::{host::Host, wait};
@@ -62,14 +62,28 @@ async fn sleeper(host: &Host) -> String {
     wait::until("the program", async || fs::read_to_string(&file).ok().map(|pid| format!("/proc/{}", pid.trim()))).await
 }
 
+/// The state of a process, its parent and its process group, as the kernel tells them; none: it is gone.
+fn told(process: &str) -> Option<(String, String, String)> {
+    let stat = fs::read_to_string(format!("{process}/stat")).ok()?;
+    // Behind its name, which may have anything in it.
+    let mut words = stat.rsplit(')').next()?.split_whitespace().map(str::to_owned);
+    let mut word = || words.next();
+    Some((word()?, word()?, word()?))
+}
+
+/// Nobody may have taken note of its end yet.
 async fn is_gone(process: &str) {
-    wait::until("the program to be gone", async || (!Path::new(process).exists()).then_some(())).await;
+    wait::until("the program to be gone", async || told(process).is_none_or(|(state, ..)| state == "Z").then_some(()))
+        .await;
 }
 
 #[tokio::test]
 async fn a_program_ends_with_the_sync_and_with_the_host() {
     let mut host = host_with_a_sleeper(&[]).await;
     let process = sleeper(&host).await;
+    // Whoever interrupts the host at a terminal interrupts its process group: who reads is in another, and ends in order.
+    let (_, reading, _) = told(&process).unwrap();
+    assert_eq!(told(&format!("/proc/{reading}")).unwrap().2, reading);
     host.cli("sync call-off").await.ok();
     is_gone(&process).await;
     wait::until("the sync to have ended", async || {
@@ -87,11 +101,11 @@ async fn a_program_ends_with_the_sync_and_with_the_host() {
 
 #[tokio::test]
 async fn reading_without_end_ends() {
-    let host = host_with_a_sleeper(&[("CARDINAL_DIRECTORY__READ_WITHIN_S", "1")]).await;
+    let host = host_with_a_sleeper(&[("CARDINAL_DIRECTORY__READ_WITHIN_S", "5")]).await;
     let process = sleeper(&host).await;
     let failed = host.api().event_after(0, EventKind::SyncFailed, |_| true).await.body.message;
     assert!(
-        failed.contains("reading took longer than 1 s: source students") && failed.contains("read_within_s"),
+        failed.contains("reading took longer than 5 s: source students") && failed.contains("read_within_s"),
         "{failed}"
     );
     is_gone(&process).await;

@@ -353,7 +353,8 @@ fn compare_config(
         lines.push(Line { action, kind: "config".to_owned(), name: name.to_owned(), fields: vec![field] });
         changes.push(Change::Config(name.to_owned(), new.cloned()));
     };
-    for (name, value) in &wanted.config {
+    // What is on the site already may be from another version; nobody who changes something else has to mend it.
+    for (name, value) in wanted.config.iter().filter(|(name, value)| current.config.get(*name) != Some(value)) {
         match config_keys::check(name, value) {
             Ok(()) => change(name, current.config.get(name), Some(value)),
             Err(problem) => problems.push(problem),
@@ -505,6 +506,18 @@ mod tests {
         assert!(
             problems.iter().any(|p| p.contains("names printer \"esat\", which is not there (did you mean \"east\"?)"))
         );
+    }
+
+    #[test]
+    fn a_config_key_of_another_version_is_in_nobodys_way() {
+        let current = site(r#"config = { "of.another-version" = "1", "user-source.nightly-at" = "02:30" }"#);
+        // As it is there already it may stay, and it may go.
+        let kept = site(r#"config = { "of.another-version" = "1", "user-source.nightly-at" = "03:00" }"#);
+        assert_eq!(plan(&current, &kept, true).unwrap().changes.len(), 1);
+        let gone = site(r#"config = { "user-source.nightly-at" = "02:30" }"#);
+        assert_eq!(plan(&current, &gone, true).unwrap().changes.len(), 1);
+        let changed = site(r#"config = { "of.another-version" = "2" }"#);
+        assert!(plan(&current, &changed, false).unwrap_err().to_string().contains("no config key"));
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::{
 };
 
 const PART: &str = "run of a sync";
+/// The columns of a run, as [`read_run`] reads them.
+const RUN: &str = "number, kind, outcome, why, began, ended, told, digest, as_of, marks, undoes, undone_by";
 /// How many changes stand in one row.
 const IN_A_PART: usize = 200;
 
@@ -215,9 +217,20 @@ impl Store {
     /// # Errors
     /// The database broke, or holds a row that cannot be read.
     pub async fn sync_runs(&self, before: i64, most: i64) -> Result<Vec<SyncRun>, StoreError> {
-        let select = "SELECT number, kind, outcome, why, began, ended, told, digest, as_of, marks, undoes, undone_by \
-                      FROM sync_run WHERE number < $1 ORDER BY number DESC LIMIT $2";
+        let select = format!("SELECT {RUN} FROM sync_run WHERE number < $1 ORDER BY number DESC LIMIT $2");
         self.all("list runs of syncs", select, &values![before, most]).await?.iter().map(read_run).collect()
+    }
+
+    /// The latest run that changed anything and can be taken back: no undo, and not undone.
+    ///
+    /// # Errors
+    /// The database broke, or holds a row that cannot be read.
+    pub async fn last_sync_to_undo(&self) -> Result<Option<SyncRun>, StoreError> {
+        let select = format!(
+            "SELECT {RUN} FROM sync_run WHERE outcome = 'applied' AND undone_by IS NULL AND undoes IS NULL \
+             ORDER BY number DESC LIMIT 1"
+        );
+        self.all("find a sync to undo", select, &[]).await?.first().map(read_run).transpose()
     }
 
     /// What a run did or would do: at most so many changes, from this one on.

@@ -9,10 +9,11 @@
 //!
 //! The exit code is 0 exactly where the answer is whole; otherwise standard error says why. Which program a name stands for,
 //! `cardinal.toml` alone says. It runs without a shell, with nothing of our environment but `PATH`, in a locale of
-//! UTF-8, for as long as the settings allow; then it and everything that it started is killed.
+//! UTF-8, for as long as the settings allow; then its process group is killed: it, and what it started and did not part with.
 
 use std::{
     process::{ExitStatus, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -29,6 +30,8 @@ use crate::snapshot::{Scope, Snapshot};
 
 /// The most that an answer may have, in bytes.
 const LONGEST_ANSWER: usize = 256 << 20;
+/// And all of them together.
+const LONGEST_IN_ALL: usize = 1 << 30;
 /// How much of standard error is told, in bytes: its end.
 const LONGEST_COMPLAINT: usize = 1_000;
 /// The most groups. Each is a run of the program.
@@ -59,8 +62,13 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         asked: asked.join(" "),
         problem,
     };
+    let in_all = AtomicUsize::new(0);
     let ask = async |asked: &[&str]| {
         let answer = asking.ask(asked).await.map_err(|problem| failed(asked, problem))?;
+        let before = in_all.fetch_add(answer.len(), Ordering::Relaxed);
+        if before.saturating_add(answer.len()) > LONGEST_IN_ALL {
+            return Err(failed(asked, format!("its answers have more than {LONGEST_IN_ALL} bytes in all")));
+        }
         reading.progress.tell(|figures| figures.pages += 1);
         Ok::<_, SourceError>(answer)
     };

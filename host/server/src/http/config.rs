@@ -56,10 +56,11 @@ pub(super) async fn patch(
             match value {
                 Some(value) => drop(wanted.config.insert(name, value)),
                 None => {
-                    let is_unknown = !CONFIG_KEYS.iter().any(|key| key.name == name);
-                    // That of an unknown key: whatever the value.
-                    is_unknown.then(|| check(&name, "")).transpose().map_err(ApiError::refused)?;
-                    wanted.config.remove(&name);
+                    let was_set = wanted.config.remove(&name).is_some();
+                    // One that this version does not know can go where the site has it.
+                    if !was_set && !CONFIG_KEYS.iter().any(|key| key.name == name) {
+                        check(&name, "").map_err(ApiError::refused)?;
+                    }
                 }
             }
         }

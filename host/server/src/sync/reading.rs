@@ -99,6 +99,8 @@ pub async fn read(request: &Request, progress: &Progress) -> Result<Snapshot> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // Whoever interrupts the host at a terminal does not interrupt it: it ends in order, with what it started.
+        .process_group(0)
         .spawn()
         .with_context(|| format!("source {name}: cannot run {}", program.display()))?;
     let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -112,13 +114,17 @@ pub async fn read(request: &Request, progress: &Progress) -> Result<Snapshot> {
     // Then neither waits for the other at every line. Not everywhere may a pipe be as long.
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
-    let mut complaint = String::new();
-    let mut stderr = stderr.take(COMPLAINTS);
-    let (said, _) = tokio::join!(answer(stdout.take(LONGEST), progress), stderr.read_to_string(&mut complaint));
-    match said? {
+    // Beside the answer, so that neither pipe is full; whoever has the answer does not wait for it.
+    let complaint = tokio::spawn(async move {
+        let mut complaint = String::new();
+        let _ = stderr.take(COMPLAINTS).read_to_string(&mut complaint).await;
+        complaint
+    });
+    match answer(stdout.take(LONGEST), progress).await? {
         Some(read) => read.map_err(|why| anyhow!(why)),
         None => {
             drop(stdin);
+            let complaint = complaint.await.unwrap_or_default();
             let status = child.wait().await.context("a process that reads a source cannot be waited for")?;
             let last = complaint.lines().last().unwrap_or_default();
             Err(anyhow!(
@@ -264,7 +270,13 @@ fn deserted() -> oneshot::Receiver<()> {
     let (tell, told) = oneshot::channel();
     std::thread::spawn(move || {
         let mut more = [0];
-        while matches!(io::stdin().read(&mut more), Ok(read) if read > 0) {}
+        loop {
+            match io::stdin().read(&mut more) {
+                Ok(read) if read > 0 => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                _ => break,
+            }
+        }
         let _ = tell.send(());
         // What takes a message apart may never be done with it.
         std::thread::sleep(GRACE);

@@ -243,7 +243,10 @@ fn too_slow(current: &Current, within_s: u64) -> String {
     let read = current.view().told.sources;
     let at: Vec<_> = read
         .iter()
-        .map(|source| format!("source {} had {} entries from {}", source.source, source.entries, source.server))
+        .map(|source| match source.server.as_str() {
+            "" => format!("source {} had no answer", source.source),
+            server => format!("source {} had {} entries from {server}", source.source, source.entries),
+        })
         .collect();
     format!(
         "reading took longer than {within_s} s: {}; find out what is slow, or allow more in cardinal.toml \
@@ -276,8 +279,10 @@ async fn tell_progress(services: &Services, current: &Current, trace: TraceId) {
         tokio::time::sleep(PROGRESS).await;
         for source in current.view().told.sources {
             let of = source.of.map(|of| format!(" of {of}")).unwrap_or_default();
-            let message =
-                format!("source {}: {}{of} entries read from {}", source.source, source.entries, source.server);
+            let message = match source.server.as_str() {
+                "" => format!("source {}: no answer yet", source.source),
+                server => format!("source {}: {}{of} entries read from {server}", source.source, source.entries),
+            };
             let event = EventBody::new(trace, EventKind::SyncProgress, message)
                 .fact("source", source.source.to_string())
                 .fact("entries", source.entries.to_string());
@@ -288,10 +293,7 @@ async fn tell_progress(services: &Services, current: &Current, trace: TraceId) {
 
 /// The way back of the last sync that changed anything.
 async fn undo(services: &Services, current: &Current) -> Result<Planned> {
-    let runs = services.store.sync_runs(i64::MAX, KEPT).await?;
-    let is_last =
-        |run: &&SyncRun| run.outcome == Outcome::Applied.to_string() && run.undone_by.is_none() && run.undoes.is_none();
-    let last = runs.iter().find(is_last).ok_or_else(|| anyhow!("there is no sync to take back"))?;
+    let last = services.store.last_sync_to_undo().await?.ok_or_else(|| anyhow!("there is no sync to take back"))?;
     let changes = services.store.sync_changes(last.number, 0, usize::MAX).await?;
     let people = services.store.people().await?;
     let done = Plan { changes, ..Plan::default() };

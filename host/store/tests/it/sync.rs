@@ -260,6 +260,7 @@ async fn runs_are_kept_and_forgotten(peer: &Peer) {
         store.forget_syncs(1).await.unwrap();
     }
     assert_eq!(store.sync_changes(applied, 0, 10).await.unwrap().len(), 1);
+    assert_eq!(store.last_sync_to_undo().await.unwrap().unwrap().number, applied);
     // Its answer was lost, and it is told as what it is.
     assert!(!store.end_sync(applied, "failed", "x", Vec::new()).await.unwrap());
 }
