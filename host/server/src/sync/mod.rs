@@ -8,8 +8,10 @@
 //! behind a restart, as long as users are as it was made for.
 
 mod nightly;
+mod planning;
 pub mod reading;
 mod run;
+mod sources;
 mod view;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

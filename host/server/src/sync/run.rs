@@ -1,54 +1,27 @@
 //! One sync from its beginning to its end.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use cardinal_directory::{
-    Locals, Mark, Progress, Scope, Snapshot,
-    plan::{Options, Record, Said, changed_since, digest, plan, reverse},
-};
+use anyhow::{Context as _, Result, anyhow};
+use cardinal_directory::plan::digest;
 use cardinal_domain::{
     event::{EventBody, EventKind},
-    names::{GroupName, SourceName, TraceId, UserName},
-    password::PinDigest,
-    site::Source,
-    sync::{Change, Conflict, Group, Plan},
+    names::TraceId,
+    sync::{Change, Plan},
     time::Timestamp,
 };
-use cardinal_store::{People, Setup, SyncRun};
-use ring::hmac;
-use tokio::runtime::Handle;
+use cardinal_store::SyncRun;
 
 use super::{
-    Current, Kind, Outcome, SourceRead, SyncBody, SyncError, SyncView, Told, lock,
-    reading::{self, Request},
+    Current, Kind, Outcome, SyncBody, SyncError, SyncView, Told,
+    planning::{Planned, planned},
 };
-use crate::{hex, host::Host, sessions::Services};
+use crate::{host::Host, sessions::Services};
 
-/// How often it is told as an event how far reading is.
-const PROGRESS: Duration = Duration::from_secs(10);
-/// How many users that were changed since are named where a sync cannot be taken back.
-const NAMED: usize = 10;
 /// How many runs are kept.
 const KEPT: i64 = 100;
 /// So much of a digest is enough to name a plan.
 const DIGEST_BEGINS: usize = 8;
-
-/// A plan with what it was made from.
-struct Planned {
-    plan: Plan,
-    as_of: i64,
-    marks: BTreeMap<SourceName, String>,
-    undoes: Option<i64>,
-    /// Nobody on record came from a source.
-    is_first: bool,
-    /// All sources were read whole.
-    is_whole: bool,
-}
 
 /// Runs a sync to its end, and tells of it. Whatever happens, it has an end: one that had none would be in the way of all
 /// others.
@@ -97,224 +70,6 @@ fn outcome(body: &SyncBody, planned: &Planned) -> (Outcome, String) {
         _ if !body.yes => (Outcome::Waits, "waits for approval".to_owned()),
         _ => (Outcome::Applied, String::new()),
     }
-}
-
-/// Reads and plans.
-async fn planned(services: &Services, current: &Current, body: &SyncBody, trace: TraceId) -> Result<Planned> {
-    if body.kind == Kind::Undo {
-        return undo(services, current).await;
-    }
-    let setup = services.store.setup();
-    let mut sources: Vec<_> = setup.sources.values().collect();
-    sources.sort_by_key(|source| source.rank);
-    // The store is read while the directories answer.
-    let store = services.store.clone();
-    let people = tokio::spawn(async move { store.people().await });
-    let options_digest = options_digest(&setup.config);
-    let snapshots = read_all(services, current, body, &sources, &setup.config, &options_digest, trace).await?;
-    let people = people.await.context("reading the store failed in the host; please report this")??;
-    let options = match body.kind {
-        Kind::Nightly | Kind::Changes => Options::nightly(&setup.config),
-        // A test shows also who would be removed if that were asked for.
-        Kind::Test => Options::of(&setup.config, true),
-        Kind::Now | Kind::Undo => Options::of(&setup.config, body.remove),
-    };
-    let marks: BTreeMap<_, _> = snapshots
-        .iter()
-        .filter_map(|of| Some((of.source.clone(), format!("{options_digest} {}", of.mark.as_ref()?.0))))
-        .collect();
-    let key = services.memory.key_for("cardinal: the digests of users' PINs")?;
-    let as_of = people.as_of;
-    let is_first = people.users.iter().all(|user| user.origin.is_none());
-    let is_whole = snapshots.iter().all(|snapshot| snapshot.scope == Scope::Whole);
-    let adds = options.add;
-    let planning = tokio::task::spawn_blocking(move || {
-        let mut plan = plan_of(&people, &snapshots, &options, &key);
-        plan.conflicts.extend(unknown_groups(&setup, &groups_after(&people.groups, &plan)));
-        // To give back so much takes time, for which nobody has to wait.
-        Handle::current().spawn_blocking(move || drop((people, snapshots)));
-        plan
-    });
-    let plan = planning.await.context("planning failed in the host; please report this")?;
-    // Whoever is not added now did not change in the source later: that is found only where everything is read.
-    let marks = if adds { marks } else { BTreeMap::new() };
-    Ok(Planned { plan, as_of, marks, undoes: None, is_first, is_whole })
-}
-
-/// Of everything that says what is made of what is read: with other options, what did not change is another thing, too.
-fn options_digest(config: &BTreeMap<String, String>) -> String {
-    let of = config.iter().filter(|(key, _)| key.starts_with("user-source."));
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    for (key, value) in of {
-        context.update(format!("{key}={value}\n").as_bytes());
-    }
-    hex::encode(context.finish().as_ref())
-}
-
-/// The names of all groups once a plan is carried out. Devices and queues follow a group that has another name.
-fn groups_after(groups: &[Group], plan: &Plan) -> BTreeSet<GroupName> {
-    let mut names: BTreeSet<_> = groups.iter().map(|group| group.name.clone()).collect();
-    for change in &plan.changes {
-        match change {
-            Change::AddGroup { group, .. } => drop(names.insert(group.name.clone())),
-            Change::RemoveGroup { group, .. } => drop(names.remove(&group.name)),
-            _ => {}
-        }
-    }
-    names
-}
-
-/// Groups that a device or a queue names, and that nobody knows once the plan is carried out: nobody is let in.
-fn unknown_groups(setup: &Setup, known: &BTreeSet<GroupName>) -> Vec<Conflict> {
-    let devices = setup.devices.values().map(|device| (format!("device {}", device.name), &device.groups));
-    let queues = setup.queues.values().map(|queue| (format!("queue {}", queue.name), &queue.groups));
-    let unknown = |(about, groups): (String, &Vec<GroupName>)| {
-        let unknown = groups.iter().filter(|group| !known.contains(*group)).cloned().collect::<Vec<_>>();
-        unknown.into_iter().map(move |group| Conflict {
-            about: about.clone(),
-            message: format!("names the group {group}, which no source has: nobody is let in by it; correct the name"),
-        })
-    };
-    devices.chain(queues).flat_map(unknown).collect()
-}
-
-fn plan_of(people: &People, snapshots: &[Snapshot], options: &Options, key: &hmac::Key) -> Plan {
-    let pin = |user: &UserName, pin: &str| pin_digest(key, user, pin);
-    let record = Record { users: &people.users, groups: &people.groups };
-    plan(record, Said { snapshots, pin: &pin }, options)
-}
-
-/// The digest of a user's PIN: that of two users with one PIN differ.
-fn pin_digest(key: &hmac::Key, user: &UserName, pin: &str) -> PinDigest {
-    let mut context = hmac::Context::with_key(key);
-    for part in [user.as_str().as_bytes(), b"\0", pin.as_bytes()] {
-        context.update(part);
-    }
-    let text = format!("hmac-sha256:{}", hex::encode(context.sign().as_ref()));
-    PinDigest::try_from(text).unwrap_or_else(|_| unreachable!("a digest of SHA-256 has 64 digits"))
-}
-
-/// All sources, whole, or why not.
-async fn read_all(
-    services: &Services,
-    current: &Current,
-    body: &SyncBody,
-    sources: &[&Source],
-    config: &BTreeMap<String, String>,
-    options_digest: &str,
-    trace: TraceId,
-) -> Result<Vec<Snapshot>> {
-    // Of two sources, what one says is nothing without what the other says of the same user.
-    let is_delta = body.kind == Kind::Changes && sources.len() == 1;
-    let paths = &services.config.directory;
-    let ca = Some(&paths.ca).filter(|ca| !ca.as_os_str().is_empty()).map(|ca| services.config.path(ca));
-    let locals = Locals {
-        files: paths.files.iter().map(|(name, path)| (name.clone(), services.config.path(path))).collect(),
-        programs: paths.programs.clone(),
-        program_within: Duration::from_secs(paths.program_within_s),
-    };
-    let reading = sources.iter().map(|source| {
-        let (progress, figures) = Progress::new();
-        lock(&current.reading).push((source.name.clone(), figures));
-        let request = Request {
-            source: Source::clone(source),
-            config: config.clone(),
-            ca: ca.clone(),
-            locals: locals.clone(),
-            since: None,
-        };
-        read_one(services, is_delta.then_some(options_digest), request, progress)
-    });
-    let reading = futures_util::future::try_join_all(reading);
-    let telling = tell_progress(services, current, trace);
-    let read = tokio::select! {
-        read = reading => read?,
-        () = telling => bail!("reading ended"),
-        () = tokio::time::sleep(Duration::from_secs(paths.read_within_s)) => bail!(too_slow(current, paths.read_within_s)),
-    };
-    let (snapshots, told) = read.into_iter().unzip();
-    current.change(|view| view.told.sources = told);
-    lock(&current.reading).clear();
-    Ok(snapshots)
-}
-
-/// Where reading was when its time was over.
-fn too_slow(current: &Current, within_s: u64) -> String {
-    let read = current.view().told.sources;
-    let at: Vec<_> = read
-        .iter()
-        .map(|source| match source.server.as_str() {
-            "" => format!("source {} had no answer", source.source),
-            server => format!("source {} had {} entries from {server}", source.source, source.entries),
-        })
-        .collect();
-    format!(
-        "reading took longer than {within_s} s: {}; find out what is slow, or allow more in cardinal.toml \
-         (directory.read_within_s)",
-        at.join(", ")
-    )
-}
-
-/// `since`: read only what changed since the last sync with these options, where the source can do that.
-async fn read_one(
-    services: &Services,
-    since: Option<&str>,
-    mut request: Request,
-    progress: Progress,
-) -> Result<(Snapshot, SourceRead)> {
-    let began = Instant::now();
-    if let Some(options) = since {
-        let mark = services.store.sync_mark(&request.source.name).await?;
-        request.since = mark.and_then(|mark| Some(Mark(mark.strip_prefix(options)?.trim_start().to_owned())));
-    }
-    let snapshot = reading::read(&request, &progress).await?;
-    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let told = SourceRead::of(&snapshot, took_ms);
-    Ok((snapshot, told))
-}
-
-/// Tells now and then how far reading is. Does not end.
-async fn tell_progress(services: &Services, current: &Current, trace: TraceId) {
-    loop {
-        tokio::time::sleep(PROGRESS).await;
-        for source in current.view().told.sources {
-            let of = source.of.map(|of| format!(" of {of}")).unwrap_or_default();
-            let message = match source.server.as_str() {
-                "" => format!("source {}: no answer yet", source.source),
-                server => format!("source {}: {}{of} entries read from {server}", source.source, source.entries),
-            };
-            let event = EventBody::new(trace, EventKind::SyncProgress, message)
-                .fact("source", source.source.to_string())
-                .fact("entries", source.entries.to_string());
-            services.tell(event).await;
-        }
-    }
-}
-
-/// The way back of the last sync that changed anything.
-async fn undo(services: &Services, current: &Current) -> Result<Planned> {
-    let last = services.store.last_sync_to_undo().await?.ok_or_else(|| anyhow!("there is no sync to take back"))?;
-    let changes = services.store.sync_changes(last.number, 0, usize::MAX).await?;
-    let people = services.store.people().await?;
-    let done = Plan { changes, ..Plan::default() };
-    let changed = changed_since(&done, Record { users: &people.users, groups: &people.groups }, NAMED);
-    if !changed.is_empty() {
-        bail!(
-            "sync {} cannot be taken back exactly, because of what was changed since: {}; put that back first, or mend by hand",
-            last.number,
-            changed.join(", ")
-        );
-    }
-    let number = last.number;
-    current.change(|view| view.undoes = Some(number));
-    Ok(Planned {
-        plan: reverse(&done),
-        as_of: people.as_of,
-        marks: BTreeMap::new(),
-        undoes: Some(number),
-        is_first: false,
-        is_whole: false,
-    })
 }
 
 /// Keeps the run, carries it out where that is its outcome, and tells of it.
