@@ -3,10 +3,12 @@
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use cardinal_domain::event::EventKind;
-use cardinal_tests::{host::Host, wait};
+use cardinal_tests::{
+    directory::{names, users},
+    host::Host,
+    wait,
+};
 use serde_json::{Value, json};
-
-use crate::directory_sync::{names, users};
 
 #[tokio::test]
 async fn a_file_and_a_program_are_sources_that_cardinal_toml_names() {

@@ -5,7 +5,7 @@ use std::{process::Stdio, time::Duration};
 use cardinal_domain::event::EventKind;
 use cardinal_tests::{
     cli,
-    directory::{OpenLdap, ldif},
+    directory::{CARDS, OpenLdap, host, ldif, names, users},
     host::Host,
     program,
     site::folder_site,
@@ -18,10 +18,7 @@ use tokio::{
     process::Command,
 };
 
-use crate::{
-    directory_sync::{CARDS, host, names, school, users},
-    ipp_sign_in::password,
-};
+use crate::ipp_sign_in::password;
 
 /// Longer than a minute, which a clock of hours and minutes needs, and than it takes to look at it.
 const A_MINUTE_AND_MORE: Duration = Duration::from_secs(150);
@@ -36,7 +33,7 @@ async fn ada_and_bob() -> (OpenLdap, Host) {
     let staff = OpenLdap::group("Staff", [&ada.dn]);
     let directory = OpenLdap::start(&format!("{ada}{bob}{staff}")).await;
     let host = host(&directory.authority()).await;
-    host.apply(&format!("{CARDS}{}", school(&directory, ""))).await;
+    host.apply(&format!("{CARDS}{}", directory.source(""))).await;
     (directory, host)
 }
 
@@ -45,7 +42,7 @@ async fn a_queue_is_for_the_groups_that_it_names() {
     let (directory, host) = ada_and_bob().await;
     host.cli("sync now --yes").await.ok();
     let site = folder_site().replace("\"ada\"", "\"guest\"").replace("4711", "1");
-    host.apply(&format!("{CARDS}{}{site}", school(&directory, ""))).await;
+    host.apply(&format!("{CARDS}{}{site}", directory.source(""))).await;
     host.cli("queue set find-me sign_in=true groups=[\"staff\"]").await.ok();
     for name in ["ada", "bob"] {
         assert!(password(&host, name, "correct-horse\n").await.0);

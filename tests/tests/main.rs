@@ -11,6 +11,7 @@ mod calls;
 mod cards;
 mod changes;
 mod command_line;
+mod directory_faults;
 mod directory_peers;
 mod directory_programs;
 mod directory_servers;

@@ -84,6 +84,11 @@ impl Ds389 {
         Access { url: format!("ldaps://{}", self.tls), ..self.ldap() }
     }
 
+    /// For a site file: the source `school`, with more of its keys.
+    pub fn source(&self, more: &str) -> String {
+        super::synced::source("389", &self.ldaps(), more)
+    }
+
     /// A person, as [`OpenLdap::person`]; disabled as administrators of this server do it.
     pub fn disabled(uid: &str, full_name: &str, card: &str) -> Entry {
         OpenLdap::person(uid, full_name, card).with("nsAccountLock", "true")

@@ -9,12 +9,14 @@ mod ds389;
 pub mod ldif;
 mod openldap;
 mod samba;
+mod synced;
 
 pub use access::Access;
 pub use certificate::Certificate;
 pub use ds389::Ds389;
 pub use openldap::{Company, OpenLdap};
 pub use samba::Samba;
+pub use synced::{CARDS, host, names, users};
 
 /// The password of everybody in these directories.
 pub const PASSWORD: &str = "Tests-own-secret-1";

@@ -108,6 +108,11 @@ impl OpenLdap {
         Access { url: format!("ldaps://{}", self.tls), ..self.ldap() }
     }
 
+    /// For a site file: the source `school`, with more of its keys.
+    pub fn source(&self, more: &str) -> String {
+        super::synced::source("openldap", &self.ldaps(), more)
+    }
+
     /// The file (PEM) with the authority that signed its certificate.
     pub fn authority(&self) -> PathBuf {
         Files::in_folder(self.folder.path()).authority

@@ -95,6 +95,11 @@ pub fn changed_since(plan: &Plan, record: Record<'_>, most: usize) -> Vec<String
     let users: HashMap<_, _> = record.users.iter().map(|user| (&user.name, user)).collect();
     let groups: HashMap<_, _> = record.groups.iter().map(|group| (&group.name, group)).collect();
     let is_there = |name: &UserName| users.contains_key(name);
+    let user_differs = |user: &User| match users.get(&user.name) {
+        None => Some(format!("user {} is there no longer", user.name)),
+        Some(now) if *now != user => Some(format!("user {} was changed since", user.name)),
+        Some(_) => None,
+    };
     // Who gives cards and names back when this is taken back.
     let (mut cards_of, mut names_of) = (HashSet::default(), HashSet::default());
     for change in &plan.changes {
@@ -119,14 +124,8 @@ pub fn changed_since(plan: &Plan, record: Record<'_>, most: usize) -> Vec<String
             let again = is_there(&user.name) && !names_of.contains(&user.name);
             again.then(|| format!("user {} is there again", user.name)).or_else(|| card_elsewhere(user))
         }
-        Change::AddUser { user, .. } | Change::UpdateUser { after: user, .. } => match users.get(&user.name) {
-            None => Some(format!("user {} is there no longer", user.name)),
-            Some(now) if *now != &**user => Some(format!("user {} was changed since", user.name)),
-            Some(_) => match change {
-                Change::UpdateUser { before, .. } => card_elsewhere(before),
-                _ => None,
-            },
-        },
+        Change::AddUser { user, .. } => user_differs(user),
+        Change::UpdateUser { before, after, .. } => user_differs(after).or_else(|| card_elsewhere(before)),
         Change::RenameUser { from, to, .. } => match is_there(to) {
             false => Some(format!("user {to} is there no longer")),
             true => (is_there(from) && !names_of.contains(from)).then(|| format!("user {from} is there again")),

@@ -67,7 +67,12 @@ pub(crate) async fn read(reading: &Reading<'_>) -> Result<Snapshot, SourceError>
         let answer = asking.ask(asked).await.map_err(|problem| failed(asked, problem))?;
         let before = in_all.fetch_add(answer.len(), Ordering::Relaxed);
         if before.saturating_add(answer.len()) > LONGEST_IN_ALL {
-            return Err(failed(asked, format!("its answers have more than {LONGEST_IN_ALL} bytes in all")));
+            return Err(failed(
+                asked,
+                format!(
+                    "its answers have more than {LONGEST_IN_ALL} bytes in all; select some groups, or mend the program"
+                ),
+            ));
         }
         reading.progress.tell(|figures| figures.pages += 1);
         Ok::<_, SourceError>(answer)

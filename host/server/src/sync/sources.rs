@@ -68,19 +68,22 @@ pub(super) async fn read_all(
 
 /// Where reading was when its time was over.
 fn too_slow(current: &Current, within_s: u64) -> String {
-    let read = current.view().told.sources;
-    let at: Vec<_> = read
-        .iter()
-        .map(|source| match source.server.as_str() {
-            "" => format!("source {} had no answer", source.source),
-            server => format!("source {} had {} entries from {server}", source.source, source.entries),
-        })
-        .collect();
+    let at: Vec<_> = current.view().told.sources.iter().map(so_far).collect();
     format!(
         "reading took longer than {within_s} s: {}; find out what is slow, or allow more in cardinal.toml \
          (directory.read_within_s)",
-        at.join(", ")
+        at.join("; ")
     )
+}
+
+/// How far reading a source is, for people.
+fn so_far(source: &SourceRead) -> String {
+    let SourceRead { source, server, entries, of, .. } = source;
+    if server.is_empty() {
+        return format!("source {source}: no answer yet");
+    }
+    let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
+    format!("source {source}: {entries}{of} entries read from {server}")
 }
 
 /// `since`: read only what changed since the last sync with these options, where the source can do that.
@@ -106,12 +109,7 @@ async fn tell_progress(services: &Services, current: &Current, trace: TraceId) {
     loop {
         tokio::time::sleep(PROGRESS).await;
         for source in current.view().told.sources {
-            let of = source.of.map(|of| format!(" of {of}")).unwrap_or_default();
-            let message = match source.server.as_str() {
-                "" => format!("source {}: no answer yet", source.source),
-                server => format!("source {}: {}{of} entries read from {server}", source.source, source.entries),
-            };
-            let event = EventBody::new(trace, EventKind::SyncProgress, message)
+            let event = EventBody::new(trace, EventKind::SyncProgress, so_far(&source))
                 .fact("source", source.source.to_string())
                 .fact("entries", source.entries.to_string());
             services.tell(event).await;

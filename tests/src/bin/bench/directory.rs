@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use cardinal_directory::graph::{Direct, close};
 use cardinal_tests::{
-    directory::{Company, OpenLdap, PASSWORD, ldif},
+    directory::{CARDS, Company, OpenLdap, ldif},
     host::Host,
 };
 use serde_json::{Value, json};
@@ -130,14 +130,7 @@ async fn synced_host(directory: &OpenLdap) -> Result<Host> {
     host.set("CARDINAL_LOG__FILTER", "warn");
     host.set("CARDINAL_DIRECTORY__CA", &directory.authority().display().to_string());
     host.serve().await;
-    let server = directory.ldaps().url.replace("ldaps://", "");
-    host.apply(&format!(
-        "[config]\n\"ldap.schema.user-card-id-field\" = \"employeeNumber\"\n[[source]]\nname = \"school\"\nkind = \"ldap\"\n\
-         server_type = \"openldap\"\nservers = [\"{server}\"]\nbase = \"{}\"\nbind_as = \"{}\"\npassword = \"{PASSWORD}\"\n",
-        OpenLdap::BASE,
-        OpenLdap::READER
-    ))
-    .await;
+    host.apply(&(CARDS.to_owned() + &directory.source(""))).await;
     Ok(host)
 }
 
